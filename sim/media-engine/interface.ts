@@ -6,7 +6,7 @@
  *     await engine.start(); await engine.setMicrophone("speech.wav", { loop: false }); ...; await engine.stop()
  */
 
-import type { JDServiceServer } from "jacdac-ts"
+import type { JDServiceServer } from "./jacdac.ts"
 import type { Outcome } from "../../media/outcome.ts"
 
 export interface MediaEngineOptions {
