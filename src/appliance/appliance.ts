@@ -47,13 +47,18 @@ export class Appliance {
         this.call = new Call(this.context, this.link, kept.muted, kept.volume)
         this.agenda = kept.agenda
         this.savedItems = kept.agenda.map(packItem)
-        const self = this
-        this.link.onAttached = () => self.call.on(CallEvent.Attached)
-        this.link.onLost = () => self.call.on(CallEvent.SoundLost)
+        const call = this.call
+        this.link.onAttached = () => call.on(CallEvent.Attached)
+        this.link.onLost = () => call.on(CallEvent.SoundLost)
     }
 
     phase(): Phase {
         return shownPhase(this.link.phase, this.call.phase)
+    }
+
+    /** The session whose sound is open; "" when there is none. */
+    sessionId(): string {
+        return this.call.phase === Phase.InSession ? this.call.sid : ""
     }
 
     // ---- the connection to the broker -------------------------------------------------------------------------------
@@ -84,7 +89,7 @@ export class Appliance {
             boot: this.context.identity.boot,
             on: isOn ? 1 : 0,
             rs: isOn && link.isAttached() ? link.serverId() : undefined,
-            sid: isOn && call.phase === Phase.InSession ? call.sid : undefined,
+            sid: isOn && this.sessionId() !== "" ? call.sid : undefined,
             muted: isOn ? (call.muted ? 1 : 0) : undefined,
         })
     }

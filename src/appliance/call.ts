@@ -3,9 +3,9 @@
  * microphone stays muted until a person lifts it. `phases.ts` says which action answers what.
  */
 
+import { limits } from "../../protocol/limits"
 import type { AgendaItem, JoinDone } from "../../protocol/messages"
 import type { Fixer, Reason } from "../../protocol/reasons"
-import { limits } from "../../protocol/limits"
 import { ipv4ToInt } from "../../protocol/text"
 import { toJson } from "../json"
 import type { Context } from "./context"
@@ -17,6 +17,8 @@ const finalReasons: Reason[] = ["ended", "unknown-session", "not-a-member", "not
 
 /** Sessions that a person left or declined and must not be reminded of again. */
 const maxDismissed = 8
+/** A volume that was not touched for this long is kept. */
+const volumeRestsMs = 3000
 
 export class Call {
     context: Context
@@ -33,6 +35,7 @@ export class Call {
     remindedAtMs = 0
     isRejoining = false
 
+    private volumeSaveAtMs = -1
     private joinByMs = 0
     private retryAtMs = -1
     private attempt = 0
@@ -142,6 +145,8 @@ export class Call {
     turnVolume(steps: number): void {
         this.volume = Math.max(0, Math.min(100, this.volume + steps * 5))
         this.context.effects.push({ type: "volume", level: this.volume })
+        // Flash wears: only what the knob stays at is kept.
+        this.volumeSaveAtMs = this.context.nowMs + volumeRestsMs
     }
 
     /** The engine tells its microphone's state: it may have restarted, or another hand may be at it. */
@@ -170,6 +175,10 @@ export class Call {
         const nowMs = this.context.nowMs
         if (this.phase === Phase.Joining && !this.isRejoining && nowMs >= this.joinByMs)
             this.notJoined("expired", "", 0)
+        if (this.volumeSaveAtMs >= 0 && nowMs >= this.volumeSaveAtMs) {
+            this.volumeSaveAtMs = -1
+            this.context.effects.push({ type: "save", key: "volume", text: `${this.volume}` })
+        }
         if (this.retryAtMs >= 0 && nowMs >= this.retryAtMs) {
             this.retryAtMs = -1
             if (this.link.isAttached()) this.on(CallEvent.Attached)

@@ -89,11 +89,17 @@ export class Context {
 
     /** A delay before the next attempt: doubles with each, never in step with other appliances. */
     backoffMs(attempt: number): number {
-        const ceilingMs = Math.min(10000, 500 * Math.pow(2, attempt))
+        const ceilingMs = Math.min(10000, 500 * 2 ** attempt)
         return Math.round(ceilingMs * (0.5 + this.random() / 2))
     }
 
-    tell(kind: "done" | "refused" | "expired", verb: string, reason: string, who: Fixer | "", timeSeconds: number): void {
+    tell(
+        kind: "done" | "refused" | "expired",
+        verb: string,
+        reason: string,
+        who: Fixer | "",
+        timeSeconds: number,
+    ): void {
         this.outcome = { kind, verb, reason, who, timeSeconds, atMs: this.nowMs }
     }
 }

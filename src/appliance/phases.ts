@@ -4,7 +4,7 @@
  * while there is one, else the link's. Owns which action answers an event in a phase; never acts.
  */
 
-export const enum Phase {
+export enum Phase {
     Unprovisioned = 0,
     Connecting = 1,
     Refused = 2,
@@ -24,7 +24,7 @@ export function shownPhase(link: Phase, call: Phase): Phase {
 }
 
 /** Events of the link, in the order of the columns of `linkTable`. */
-export const enum LinkEvent {
+export enum LinkEvent {
     /** The broker has accepted the connection. */
     Online,
     Offline,
@@ -65,7 +65,7 @@ export const linkTable = [
 ]
 
 /** Events of the call, in the order of the columns of `callTable`. */
-export const enum CallEvent {
+export enum CallEvent {
     /** A session of the agenda can be joined. */
     Due,
     /** The session of the reminder is over, cancelled, declined, or another's turn. */
