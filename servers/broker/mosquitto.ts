@@ -66,7 +66,8 @@ export function mosquittoConfiguration(listener: MosquittoListener): string {
         `acl_file ${listener.aclFile}`,
         // The client id is the user name, whatever the client says: one connection per id, and nobody takes over another's.
         "use_username_as_clientid true",
-        `message_size_limit ${limits.brokerMessageBytes}`,
+        // A larger packet closes the connection.
+        `max_packet_size ${limits.brokerMessageBytes + limits.topicBytes + 16}`,
         `max_inflight_messages ${limits.unacknowledged}`,
         "max_queued_messages 100",
         "max_qos 1",

@@ -5,7 +5,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process"
 import { createInterface } from "node:readline"
-import { within } from "./deadline.ts"
+import { eventually, within } from "./deadline.ts"
 
 // biome-ignore lint/suspicious/noExplicitAny: every program says something else when it is ready.
 export type Ready = Record<string, any>
@@ -36,6 +36,8 @@ export interface ChildOptions {
     env?: NodeJS.ProcessEnv
     cwd?: string
     readyMs?: number
+    /** For a program that prints no ready line: asked again and again until it gives what `ready` shall be. */
+    probe?: () => Promise<Ready | undefined>
     /** What makes a line of standard output the ready line; the default: JSON with `ready: true`. */
     isReady?: (line: string) => Ready | undefined
 }
@@ -86,6 +88,10 @@ export async function startChild(command: string, words: string[], options: Chil
             }
         })
     })
+    let starting = true
+    const up = options.probe
+        ? eventually(() => (starting ? options.probe?.() : {}), `${name} to be ready`, options.readyMs)
+        : ready
     const early = exited.then(exit => {
         throw new Error(`${name} ended before it was ready (${exit.code ?? exit.signal}):\n${stderr}`)
     })
@@ -103,11 +109,13 @@ export async function startChild(command: string, words: string[], options: Chil
         return exit
     }
     try {
-        const value = await within(Promise.race([ready, early]), `${name} to be ready`, options.readyMs)
+        const value = await within(Promise.race([up, early]), `${name} to be ready`, options.readyMs)
         return { process: child, ready: value, lines, stderr: () => stderr, exited, stop, kill }
     } catch (error) {
         child.kill("SIGKILL")
         throw error
+    } finally {
+        starting = false
     }
 }
 
