@@ -130,7 +130,7 @@ function readyLine(line: string): Record<string, unknown> | undefined {
     if (!line.startsWith("{")) return undefined
     try {
         const value: unknown = JSON.parse(line)
-        return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined
+        return (value as { ready?: unknown } | null)?.ready === true ? (value as Record<string, unknown>) : undefined
     } catch {
         return undefined
     }
