@@ -267,7 +267,10 @@ export class JitterBuffer {
         const { rate, pullSamples } = this.options
         const pullsPerSecond = rate / pullSamples
         const plain = this.desired(deadlineMs, 0) - this.position
-        if (Math.abs(plain) > hardSeconds * rate) return this.move(plain, false)
+        if (Math.abs(plain) > hardSeconds * rate) {
+            this.move(plain, false)
+            return
+        }
         const excess = this.desired(deadlineMs, -shrinkHysteresisMs) - this.position
         const short = this.position - this.desired(deadlineMs, growHysteresisMs)
         this.excessPulls = excess >= this.grid ? this.excessPulls + 1 : 0

@@ -51,6 +51,8 @@ export class Ticker {
     private startMs = 0
     private tick = 0
     private running = false
+    /** Grows whenever the timer is set or stopped, so that a call of an earlier setting is known and ignored. */
+    private armed = 0
     private cancel: () => void = () => {}
     private done = 0
     private late = 0
@@ -77,6 +79,7 @@ export class Ticker {
         this.listeners.delete(listener)
         if (this.listeners.size > 0) return
         this.running = false
+        this.armed++
         this.cancel()
     }
 
@@ -106,15 +109,17 @@ export class Ticker {
     }
 
     private arm(): void {
+        const run = ++this.armed
         // Node rounds a delay of 0.x ms up to 1 ms and fires up to 1 ms after it: ask for whole milliseconds, rounded down.
         const delayMs = Math.max(0, Math.floor(this.nextDeadlineMs - this.clock.nowMs()))
         this.cancel = this.clock.after(delayMs, () => {
-            if (!this.running) return
+            if (run !== this.armed) return
             if (this.clock.nowMs() < this.nextDeadlineMs - 0.5) return this.arm()
             this.clock.afterInput(() => {
-                if (!this.running) return
+                if (run !== this.armed) return
                 this.run()
-                if (this.running) this.arm()
+                // A listener may have stopped the ticker, or stopped and started it: then it is armed already, or not to be.
+                if (run === this.armed) this.arm()
             })
         })
     }
@@ -127,7 +132,8 @@ export class Ticker {
             this.skipped += behind - catchUpTicks
             this.tick = due - catchUpTicks
         }
-        while (this.running && this.tick < due) {
+        const run = this.armed
+        while (run === this.armed && this.tick < due) {
             const deadlineMs = this.nextDeadlineMs
             this.noteLateness(nowMs - deadlineMs)
             for (const listener of this.listeners) listener.onTick(deadlineMs, this.tick + 1)
