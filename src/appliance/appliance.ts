@@ -135,7 +135,7 @@ export class Appliance {
 
     private bye(sid: string | undefined, reason: string): void {
         if (sid === undefined) this.link.on(LinkEvent.ServerLost)
-        else if (sid === this.call.sid) this.call.ended(reason)
+        else if (sid === this.call.sid) this.call.removed(reason)
     }
 
     private done(request: Request, answer: any): void {
@@ -201,7 +201,7 @@ export class Appliance {
         const call = this.call
         const isListed = agenda.list.some(item => item.sid === call.sid && item.state !== "ended")
         // A list that is not full and without our session: it has ended or we are out of it.
-        if (call.sid !== "" && !isListed && agenda.more === 0) call.ended("ended")
+        if (call.sid !== "" && !isListed && agenda.more === 0) call.ended()
         for (let i = 0; i < limits.agendaSessions; i++) {
             const text = i < agenda.list.length ? packItem(agenda.list[i]) : '""'
             if (text === (this.savedItems[i] || '""')) continue
@@ -227,7 +227,7 @@ export class Appliance {
         const nowSeconds = this.context.nowSeconds()
         if (call.phase !== Phase.InSession && !call.isRejoining) return
         const item = this.agenda.find(one => one.sid === call.sid)
-        if (item && isOver(item, link.isOnline, nowSeconds)) call.ended("ended")
+        if (item && isOver(item, link.isOnline, nowSeconds)) call.ended()
     }
 
     // ---- what people ask for ----------------------------------------------------------------------------------------

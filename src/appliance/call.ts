@@ -119,11 +119,19 @@ export class Call {
         this.on(CallEvent.Ended)
     }
 
-    /** The session is over, or the server has taken the appliance out of it. */
-    ended(reason: string): void {
+    /** The session is over. */
+    ended(): void {
         if (callAction(this.phase, CallEvent.Ended) !== "e") return
-        this.context.tell("done", "ended", reason, "", 0)
+        this.context.tell("done", "ended", "", "", 0)
+        this.dismiss(this.sid)
         this.on(CallEvent.Ended)
+    }
+
+    /** The routing server has taken the appliance out of the session: for good, or because it cannot just now. */
+    removed(reason: string): void {
+        if (finalReasons.indexOf(reason as Reason) >= 0) return this.ended()
+        this.on(CallEvent.SoundLost)
+        this.notJoined(reason, "", 0)
     }
 
     dismiss(sid: string): void {
