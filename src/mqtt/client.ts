@@ -96,6 +96,8 @@ const stableMs = 1000
 /** Packets parsed, acknowledgements left unwritten, before the others have their turn. */
 const turnPackets = 32
 const goodbyeMs = 20
+/** What the old socket still says must be over when there is a new one: the firmware could not tell them apart. */
+const settleMs = 20
 const lastStep = 7
 
 export class MqttClient {
@@ -103,7 +105,7 @@ export class MqttClient {
     onMessage: (topic: string, payload: Buffer) => Promise<void>
     /** Connected and subscribed: the place for the birth. Comes before messages of this connection are handled. */
     onConnected: () => Promise<void>
-    /** A connection that was up has ended. Must not wait. */
+    /** A connection for which `onConnected` was called has ended. Must not wait. */
     onDisconnected: (why: number) => void
     /** CONNACK code 1..5 (4 wrong secret, 5 not allowed), or 128 for the subscription. Must not wait. */
     onRefused: (code: number) => void
@@ -133,7 +135,9 @@ export class MqttClient {
     private ending: Why = Why.None
     /** The session of a former boot is gone. */
     private forgotten = false
+    /** `onConnected` is to be called; has been called. */
     private announce = false
+    private announced = false
     private handled: Incoming
     private acknowledgements: number[] = []
     private pingDue = false
@@ -347,10 +351,13 @@ export class MqttClient {
         this.announce = false
         this.acknowledgements = []
         this.outbox.disconnected()
-        if (!this.up) return
-        this.up = false
-        this.lostMs = ds.millis()
-        if (this.lostMs - this.upMs >= stableMs) this.retries = 0
+        if (this.up) {
+            this.up = false
+            this.lostMs = ds.millis()
+            if (this.lostMs - this.upMs >= stableMs) this.retries = 0
+        }
+        if (!this.announced) return
+        this.announced = false
         try {
             this.onDisconnected(why)
         } catch (error) {
@@ -358,10 +365,10 @@ export class MqttClient {
         }
     }
 
-    /** How long to wait before the next attempt, 0 when the last one ended because we wanted it to. */
+    /** How long to wait before the next attempt; hardly at all when the last one ended because we wanted it to. */
     private backoffMs(): number {
         const why = this.why
-        if (why === Why.Forgotten || why === Why.Asked || why === Why.InboxFull) return 0
+        if (why === Why.Forgotten || why === Why.Asked || why === Why.InboxFull) return settleMs
         if (why === Why.Refused) this.retries = Math.max(this.retries, refusedStep)
         const delayMs = Math.min(backoffFirstMs << this.retries, backoffLastMs)
         const impatient = ds.millis() - this.lostMs > patientMs
@@ -431,6 +438,7 @@ export class MqttClient {
     }
 
     private async announceConnected(): Promise<void> {
+        this.announced = true
         try {
             await this.onConnected()
         } catch (error) {

@@ -20,7 +20,10 @@ export async function program(name: string): Promise<Uint8Array> {
     const folder = `${root}.build/test-firmware`
     mkdirSync(folder, { recursive: true })
     // Test files run at the same time, each with its own output.
-    const result = await compileFirmware(`${root}test/firmware/programs/${name}.ts`, `${folder}/${name}-${process.pid}.devs`)
+    const result = await compileFirmware(
+        `${root}test/firmware/programs/${name}.ts`,
+        `${folder}/${name}-${process.pid}.devs`,
+    )
     if (!result.ok) throw new Error(describeProblems(result.problems))
     return readFileSync(result.devsFile)
 }
@@ -30,6 +33,9 @@ export interface TestBoardOptions {
     sockets?: SocketPort
     /** Where every connection of the program goes. */
     broker?: { host: string; port: number }
+    random?: (bytes: number) => Uint8Array
+    /** When the heap is measured; the default is after each turn of the machine. */
+    measure?: "each turn" | "on demand"
 }
 
 interface Waiter {
@@ -58,7 +64,11 @@ export class TestBoard {
         const broker = options.broker
         const sockets =
             options.sockets ??
-            new BoardSocket({ clock, wifi, dial: () => connect({ host: broker!.host, port: broker!.port, noDelay: true }) })
+            new BoardSocket({
+                clock,
+                wifi,
+                dial: () => connect({ host: broker!.host, port: broker!.port, noDelay: true }),
+            })
         let board: TestBoard | undefined
         const machine = await Machine.create({
             clock,
@@ -68,7 +78,8 @@ export class TestBoard {
             onLog: line => board?.heard(line),
             onPanic: code => board?.panics.push(code),
             onEnd: end => board?.panics.push(end.type === "reset" ? -1 : -2),
-            onTurn: () => board?.measure(),
+            random: options.random,
+            onTurn: options.measure === "on demand" ? undefined : () => board?.measure(),
         })
         board = new TestBoard(machine, wifi)
         machine.start()
@@ -105,7 +116,7 @@ export class TestBoard {
         for (const waiter of found) waiter.found(line)
     }
 
-    private measure(): void {
+    measure(): void {
         const used = this.machine.heap()?.usedBytes ?? 0
         if (used > this.heapPeakBytes) this.heapPeakBytes = used
     }

@@ -55,7 +55,12 @@ client.onMessage = async (topic, payload) => {
     const parts = topic.split("/")
     const verb = parts[parts.length - 1]
     if (verb === "echo") {
-        const sent = await client.publish(root + "out/group/echo", payload, 1, false)
+        // A full outbox is a matter of time.
+        let sent = false
+        for (let i = 0; i < 1000 && !sent; i++) {
+            sent = await client.publish(root + "out/group/echo", payload, 1, false)
+            if (!sent) await ds.sleep(20)
+        }
         if (!sent) console.log("@ lost")
     } else if (verb === "queue") {
         // Without waiting for the acknowledgement: uses the window of eight.
