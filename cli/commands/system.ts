@@ -120,7 +120,7 @@ async function stop({ settings }: Call): Promise<Outcome<Answer>> {
 async function doctor({ settings, output }: Call): Promise<Outcome<Answer>> {
     const run = findRun(settings.stateFolder)
     if (!run.ok) return run
-    const findings = await examine(run.value)
+    const findings = await examine(run.value, settings)
     const bad = findings.filter(finding => finding.verdict !== "ok")
     const rows = findings.map(finding => [
         output.paint(finding.verdict === "ok" ? "good" : "bad", finding.verdict),

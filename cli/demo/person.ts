@@ -41,10 +41,15 @@ export class Person {
             if (!screen.ok) return screen
             if (shows(screen.value)) return screen
             if (performance.now() > endMs)
-                return failure("timeout", "not-shown", `${this.room}: the screen did not show ${what} in ${withinMs} ms`, {
-                    who: "maker",
-                    details: { screen: screen.value, log: screen.value.map(line => `| ${line}`) },
-                })
+                return failure(
+                    "timeout",
+                    "not-shown",
+                    `${this.room}: the screen did not show ${what} in ${withinMs} ms`,
+                    {
+                        who: "maker",
+                        details: { screen: screen.value, log: screen.value.map(line => `| ${line}`) },
+                    },
+                )
             await new Promise(resolve => setTimeout(resolve, lookEveryMs))
         }
     }
@@ -65,7 +70,11 @@ export class Person {
             const turned = await this.panel.turn(above > 0 ? -1 : 1)
             if (!turned.ok) return turned
             const before = screen.value.join("\n")
-            screen = await this.waitFor(`a move in the list towards ${what}`, withinMs, now => now.join("\n") !== before)
+            screen = await this.waitFor(
+                `a move in the list towards ${what}`,
+                withinMs,
+                now => now.join("\n") !== before,
+            )
         }
         return failure("failed", "not-found", `${this.room}: ${what} is not in the list`, { who: "operator" })
     }
