@@ -30,8 +30,8 @@ export const systemClock: TickerClock = {
     },
 }
 
-/** Ticks that are made good after a stall; further ones are skipped. */
-const catchUpTicks = 3
+/** Ticks of so long a stall are made good; older ones are skipped. */
+const catchUpMsDefault = 60
 /** A tick that starts later than this after its deadline counts as late. */
 export const lateTickMs = 5
 const latenessBins = 64
@@ -48,6 +48,7 @@ export interface TickerStatistics {
 export class Ticker {
     private readonly listeners = new Set<TickListener>()
     private readonly lateness = new Uint32Array(latenessBins)
+    private readonly catchUpTicks: number
     private startMs = 0
     private tick = 0
     private running = false
@@ -63,7 +64,10 @@ export class Ticker {
     constructor(
         readonly periodMs: number,
         private readonly clock: TickerClock = systemClock,
-    ) {}
+        catchUpMs = catchUpMsDefault,
+    ) {
+        this.catchUpTicks = Math.max(1, Math.floor(catchUpMs / periodMs))
+    }
 
     /** Ticks for `listener` from now on. The timer runs while there is a listener. */
     add(listener: TickListener): void {
@@ -128,9 +132,9 @@ export class Ticker {
         let nowMs = this.clock.nowMs()
         const due = Math.floor((nowMs - this.startMs + 0.5) / this.periodMs)
         const behind = due - this.tick
-        if (behind > catchUpTicks) {
-            this.skipped += behind - catchUpTicks
-            this.tick = due - catchUpTicks
+        if (behind > this.catchUpTicks) {
+            this.skipped += behind - this.catchUpTicks
+            this.tick = due - this.catchUpTicks
         }
         const run = this.armed
         while (run === this.armed && this.tick < due) {
