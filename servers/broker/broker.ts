@@ -29,7 +29,7 @@ import type { CredentialEntry } from "./credentials.ts"
 import { Delivery } from "./delivery.ts"
 import { FailedLogins } from "./failures.ts"
 import { KnownParties } from "./known.ts"
-import { brokerLimits, deliveryLimits } from "./limits.ts"
+import { brokerLimits, deliveryLimits, keptMessages } from "./limits.ts"
 import { decideLogin, type LoginAttempt, printable } from "./login.ts"
 import { type BrokerMetrics, createMetrics, serveMetrics } from "./metrics.ts"
 import { boundOfflineMemory, type OfflineMemory } from "./offline.ts"
@@ -141,7 +141,12 @@ class Broker {
         if (this.known.size === 0) this.log.warn({ folder: this.options.credentials }, "nobody is enrolled yet")
         await this.aedes.listen()
         this.memory = boundOfflineMemory(this.aedes, {
-            messages: brokerLimits.offlineMessages,
+            bytes: brokerLimits.sessionBytes,
+            messages: id => {
+                const entry = this.known.find(id)
+                return entry ? keptMessages(entry.kind) : 0
+            },
+            restored: (client, packets) => this.parties.get(client)?.delivery.restored(packets),
             maySubscribe: (id, filter) => {
                 const entry = this.known.find(id)
                 return entry !== undefined && maySubscribe(rightsOf(entry.kind, entry.id), filter)
@@ -379,7 +384,7 @@ class Broker {
         }
         this.metrics.messages.inc({ direction: "out" })
         this.metrics.bytes.inc({ direction: "out" }, packet.payload.length)
-        party.delivery.forwarding(packet)
+        party.delivery.forwarding()
         return packet
     }
 }
