@@ -88,9 +88,7 @@ export class Engine {
             return Promise.resolve(refuse("unavailable", "the group server is overloaded", "operator"))
         return new Promise(resolve => {
             this.waiting.push({ event, resolve })
-            this.running ??= this.run().finally(() => {
-                this.running = undefined
-            })
+            this.running ??= this.run()
         })
     }
 
@@ -105,6 +103,8 @@ export class Engine {
         // Events that are already here join the first batch.
         await new Promise(resolve => setImmediate(resolve))
         while (this.waiting.length > 0) await this.batch(this.waiting.splice(0, maxBatch))
+        // In the same turn as the look above, or an event that comes in between would wait for the next one.
+        this.running = undefined
         this.plan()
     }
 
