@@ -4,16 +4,15 @@
  */
 
 import { limits } from "../../protocol/limits"
-import type { AgendaItem, JoinDone } from "../../protocol/messages"
-import type { Fixer, Reason } from "../../protocol/reasons"
 import { ipv4ToInt } from "../../protocol/text"
 import { toJson } from "../json"
+import type { AgendaItem, JoinDone } from "./answers"
 import type { Context } from "./context"
 import type { Link } from "./link"
 import { CallEvent, callAction, Phase } from "./phases"
 
 /** Refusals that no repetition will change. */
-const finalReasons: Reason[] = ["ended", "unknown-session", "not-a-member", "not-allowed", "unsupported"]
+const finalReasons = ["ended", "unknown-session", "not-a-member", "not-allowed", "unsupported"]
 
 /** Sessions that a person left or declined and must not be reminded of again. */
 const maxDismissed = 8
@@ -107,9 +106,9 @@ export class Call {
         context.effects.push({ type: "save", key: "session", text: toJson(this.sid) })
     }
 
-    notJoined(reason: string, who: Fixer | "", nextSeconds: number): void {
+    notJoined(reason: string, who: string, nextSeconds: number): void {
         if (callAction(this.phase, CallEvent.NotJoined) !== "u") return
-        const isFinal = finalReasons.indexOf(reason as Reason) >= 0
+        const isFinal = finalReasons.indexOf(reason) >= 0
         if ((this.phase === Phase.InSession || this.isRejoining) && !isFinal) {
             this.retryAtMs = this.context.nowMs + this.context.backoffMs(this.attempt)
             this.attempt++
@@ -129,7 +128,7 @@ export class Call {
 
     /** The routing server has taken the appliance out of the session: for good, or because it cannot just now. */
     removed(reason: string): void {
-        if (finalReasons.indexOf(reason as Reason) >= 0) return this.ended()
+        if (finalReasons.indexOf(reason) >= 0) return this.ended()
         this.on(CallEvent.SoundLost)
         this.notJoined(reason, "", 0)
     }

@@ -3,9 +3,9 @@
  * of the server, its spare and its supervision; `phases.ts` says which action answers what. Never touches sessions.
  */
 
-import { limits } from "../../protocol/limits"
-import { type Candidate, protocolVersion } from "../../protocol/messages"
+import { limits, protocolVersion } from "../../protocol/limits"
 import { ipv4ToInt } from "../../protocol/text"
+import type { Candidate } from "./answers"
 import { costUs, type Probed, ranked, unprobed } from "./choose"
 import type { Context } from "./context"
 import { LinkEvent, linkAction, Phase } from "./phases"

@@ -7,8 +7,8 @@
  */
 
 import { limits } from "../../protocol/limits"
-import type { AgendaItem } from "../../protocol/messages"
 import { isDue } from "../appliance/agenda"
+import type { AgendaItem } from "../appliance/answers"
 import type { Appliance } from "../appliance/appliance"
 import { CallEvent, Phase } from "../appliance/phases"
 
