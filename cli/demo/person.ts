@@ -54,26 +54,30 @@ export class Person {
         }
     }
 
-    /** In a list: turns the knob until the cursor stands on a line that `wanted` knows, and presses CALL. */
-    async choose(what: string, wanted: (line: string) => boolean, withinMs = 5000): Promise<Outcome<undefined>> {
-        let screen = await this.waitFor(`a list with ${what}`, withinMs, lines => lines.some(isChosen))
+    /** On the list that begins with `heading`: turns the knob until the cursor stands on a wanted line, and presses CALL. */
+    async choose(
+        heading: string,
+        what: string,
+        wanted: (line: string) => boolean,
+        withinMs = 5000,
+    ): Promise<Outcome<undefined>> {
+        const isList = (lines: string[]) => lines[0].startsWith(heading) && lines.some(isChosen)
+        let screen = await this.waitFor(`the list "${heading}"`, withinMs, isList)
         for (let turns = 0; turns <= listTurnsMax; turns++) {
             if (!screen.ok) return screen
-            const chosen = screen.value.find(isChosen) ?? ""
-            if (wanted(chosen.slice(1))) {
+            const at = screen.value.findIndex(isChosen)
+            if (wanted(screen.value[at].slice(1).trimEnd())) {
                 const pressed = await this.panel.press("call")
                 return pressed.ok ? success(undefined) : pressed
             }
-            // Up when the line stands above the cursor, else down.
-            const at = screen.value.findIndex(isChosen)
-            const above = screen.value.findIndex((line, i) => i > 0 && i < at && wanted(line.slice(1)))
-            const turned = await this.panel.turn(above > 0 ? -1 : 1)
+            const isAbove = screen.value.some((line, i) => i > 0 && i < at && wanted(line.slice(1).trimEnd()))
+            const turned = await this.panel.turn(isAbove ? -1 : 1)
             if (!turned.ok) return turned
             const before = screen.value.join("\n")
             screen = await this.waitFor(
-                `a move in the list towards ${what}`,
+                `${what} further down the list`,
                 withinMs,
-                now => now.join("\n") !== before,
+                now => isList(now) && now.join("\n") !== before,
             )
         }
         return failure("failed", "not-found", `${this.room}: ${what} is not in the list`, { who: "operator" })

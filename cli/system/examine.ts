@@ -50,7 +50,9 @@ async function examineGroup(settings: Settings): Promise<Finding[]> {
     const ready = fromGroup(await group.value.readiness())
     if (!ready.ok) return [{ subject: "group server", verdict: "bad", evidence: ready.what, next: restart }]
     if (!ready.value.ready) {
-        const missing = ready.value.broker ? "it could not write the broker's credentials" : "it is not connected to the broker"
+        const missing = ready.value.broker
+            ? "it could not write the broker's credentials"
+            : "it is not connected to the broker"
         return [{ subject: "group server", verdict: "bad", evidence: `not ready: ${missing}`, next: restart }]
     }
     const servers = fromGroup(await group.value.all(cursor => group.value.listRoutingServers({ cursor })))
@@ -58,10 +60,20 @@ async function examineGroup(settings: Settings): Promise<Finding[]> {
     return servers.value.map(server => {
         const subject = `${server.id} at the group server`
         if (!server.online)
-            return { subject, verdict: "bad", evidence: "not registered", next: `is it running, with the secret of ${server.id}?` }
+            return {
+                subject,
+                verdict: "bad",
+                evidence: "not registered",
+                next: `is it running, with the secret of ${server.id}?`,
+            }
         const down = server.links.filter(link => !link.up).map(link => link.server)
         if (down.length > 0)
-            return { subject, verdict: "bad", evidence: `link down to ${down.join(", ")}`, next: `look at ${down[0]} and its link port` }
+            return {
+                subject,
+                verdict: "bad",
+                evidence: `link down to ${down.join(", ")}`,
+                next: `look at ${down[0]} and its link port`,
+            }
         return { subject, verdict: "ok", evidence: `registered, ${server.links.length} links up` }
     })
 }
@@ -74,10 +86,17 @@ async function examineBoards(settings: Settings): Promise<Finding[]> {
         const subject = board.id
         if (board.power === "off")
             return { subject, verdict: "bad", evidence: "no power", next: `parley board power ${board.id} on` }
-        if (!board.wifi.up) return { subject, verdict: "bad", evidence: "no Wi-Fi", next: `parley board wifi ${board.id} on` }
-        if (!board.phase) return { subject, verdict: "bad", evidence: "the firmware is silent", next: `parley board log ${board.id}` }
+        if (!board.wifi.up)
+            return { subject, verdict: "bad", evidence: "no Wi-Fi", next: `parley board wifi ${board.id} on` }
+        if (!board.phase)
+            return { subject, verdict: "bad", evidence: "the firmware is silent", next: `parley board log ${board.id}` }
         if (!attached.includes(board.phase))
-            return { subject, verdict: "bad", evidence: `phase ${board.phase}`, next: `parley board screen ${board.id}` }
+            return {
+                subject,
+                verdict: "bad",
+                evidence: `phase ${board.phase}`,
+                next: `parley board screen ${board.id}`,
+            }
         return { subject, verdict: "ok", evidence: `${board.phase}, attached to ${board.server}` }
     })
 }

@@ -32,13 +32,18 @@ export interface SystemOptions {
     onEvent?: (event: SystemEvent) => void
 }
 
+export interface Death {
+    part: string
+    end: PartEnd
+}
+
 export interface System {
     layout: Layout
     folders: Folders
     run: Run
     parts: Part[]
-    /** Names of the parts that died since the start. */
-    died: string[]
+    /** The parts that died since the start. */
+    died: Death[]
     stop(): Promise<void>
     kill(): void
 }
@@ -56,7 +61,7 @@ export async function startSystem(options: SystemOptions, signal?: AbortSignal):
     const claimed = claimRun(stateFolder, run)
     if (!claimed.ok) return claimed
     const parts: Part[] = []
-    const died: string[] = []
+    const died: Death[] = []
     const stop = async () => {
         const sims = parts.filter(part => part.plan.kind === "sim")
         await Promise.all(sims.map(part => part.stop(simStopMs)))
@@ -76,7 +81,7 @@ export async function startSystem(options: SystemOptions, signal?: AbortSignal):
         if (bad && !bad.ok) return signal?.aborted ? interrupted : bad
         for (const part of fresh) {
             part.onDeath = end => {
-                died.push(part.plan.name)
+                died.push({ part: part.plan.name, end })
                 onEvent({ type: "partDied", part: part.plan.name, end })
             }
             onEvent({ type: "partReady", part: part.plan.name, pid: part.pid ?? 0, address: part.plan.address })
