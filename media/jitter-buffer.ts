@@ -137,7 +137,7 @@ export class JitterBuffer {
         this.receivedHere++
         if (this.receivedHere > 1) this.jitterMs += (Math.abs(transitMs - this.lastTransitMs) - this.jitterMs) / 16
         this.lastTransitMs = transitMs
-        this.target.note(transitMs, nowMs)
+        this.target.note(transitMs, nowMs, (samples * 1000) / this.options.rate)
         if (ahead > 0) {
             this.newestSequence = sequence
             this.newest = start

@@ -46,7 +46,8 @@ export interface TickerStatistics {
 }
 
 export class Ticker {
-    private readonly listeners = new Set<TickListener>()
+    /** Never changed in place: a tick goes through the list as it was when it began. */
+    private listeners: readonly TickListener[] = []
     private readonly lateness = new Uint32Array(latenessBins)
     private readonly catchUpTicks: number
     private startMs = 0
@@ -71,7 +72,7 @@ export class Ticker {
 
     /** Ticks for `listener` from now on. The timer runs while there is a listener. */
     add(listener: TickListener): void {
-        this.listeners.add(listener)
+        if (!this.listeners.includes(listener)) this.listeners = [...this.listeners, listener]
         if (this.running) return
         this.running = true
         this.startMs = this.clock.nowMs()
@@ -80,8 +81,8 @@ export class Ticker {
     }
 
     remove(listener: TickListener): void {
-        this.listeners.delete(listener)
-        if (this.listeners.size > 0) return
+        this.listeners = this.listeners.filter(other => other !== listener)
+        if (this.listeners.length > 0) return
         this.running = false
         this.armed++
         this.cancel()
@@ -140,8 +141,11 @@ export class Ticker {
         while (run === this.armed && this.tick < due) {
             const deadlineMs = this.nextDeadlineMs
             this.noteLateness(nowMs - deadlineMs)
-            for (const listener of this.listeners) listener.onTick(deadlineMs, this.tick + 1)
-            this.tick++
+            const tick = ++this.tick
+            const listeners = this.listeners
+            for (const listener of listeners) {
+                if (listeners === this.listeners || this.listeners.includes(listener)) listener.onTick(deadlineMs, tick)
+            }
             this.done++
             const afterMs = this.clock.nowMs()
             this.workMs += afterMs - nowMs

@@ -19,7 +19,7 @@ export class Recorder {
 
     constructor(
         private readonly rate: number,
-        private readonly seconds: number,
+        seconds: number,
     ) {
         this.capacity = seconds * rate
     }
