@@ -35,7 +35,7 @@ async function start(id: string, ip: string, bootId = 1, port = 0): Promise<Node
     const log = (_: string, what: string, details: object) => void refusals.push(`${what} ${JSON.stringify(details)}`)
     const links = new LinkSet({ id, ip, port, bootId, identity, log })
     open.push(links)
-    return { id, ip, bootId, identity, links, refusals, port: (await links.start(port)).port }
+    return { id, ip, bootId, identity, links, refusals, port: (await links.start()).port }
 }
 
 const asPeer = (node: Node, at: { ip: string; port: number } = node) => ({

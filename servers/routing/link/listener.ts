@@ -81,7 +81,7 @@ export class LinkListener {
         await new Promise(resolve => (this.#tcp ? this.#tcp.close(resolve) : resolve(undefined)))
     }
 
-    #onConnection(socket: Socket): void {
+    #onConnection(socket: Socket) {
         socket.on("error", () => {})
         const address = socket.remoteAddress ?? ""
         const ofAddress = this.#halfOpen.get(address) ?? 0
