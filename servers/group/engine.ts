@@ -44,8 +44,8 @@ interface Waiting {
 /** Events that may wait; beyond this the server is overloaded and says so. */
 const maxWaiting = 20_000
 const maxBatch = 256
-/** Node's timers overflow above 2^31 ms. */
-const maxTimerMs = 2_000_000_000
+/** The clock may be set while a timer runs, so no deadline sleeps longer than this at a time. */
+const maxTimerMs = 30_000
 
 export class Engine {
     state: State

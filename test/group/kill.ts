@@ -12,6 +12,7 @@ import { join, resolve } from "node:path"
 import mqtt, { type MqttClient } from "mqtt"
 import { GroupClient } from "../../servers/group/client.ts"
 import type { Session } from "../../servers/group/http/schemas.ts"
+import { freePort } from "../support/addresses.ts"
 import { startEmbeddedBroker } from "../support/broker.ts"
 import { type Child, startScript } from "../support/child.ts"
 import { type SeededRandom, seededRandom } from "../support/random.ts"
@@ -20,6 +21,8 @@ import { good } from "./servers.ts"
 export interface KillOptions {
     kills: number
     seed: number
+    /** No further kill after this time; the check comes all the same. */
+    limitMs?: number
     /** Told after each kill. */
     progress?: (line: string) => void
 }
@@ -51,6 +54,8 @@ const main = resolve(import.meta.dirname, "../../servers/group/main.ts")
 /** Rooms that book over each way; each calls a room of its own, so that only time can make them busy. */
 const bookers = 4
 const repeatMs = 400
+/** A server that is not there is asked again after this time; sooner would slow its start. */
+const downMs = 200
 /** Keeps each room under the rate that the server allows. */
 const paceMs = 15
 /** Live bookings that each room keeps; the oldest is cancelled beyond. */
@@ -94,15 +99,13 @@ class KillRun {
     }
 
     async play(): Promise<KillFigures> {
-        // The first start writes the credentials that the broker needs; it finds the broker's port after a restart.
-        this.broker = "mqtt://127.0.0.1:1"
+        // The group server comes first: it writes the credentials that the broker needs, and waits for it.
+        const port = await freePort()
+        this.broker = `mqtt://127.0.0.1:${port}`
         await this.start()
         const secrets = await this.enrol()
-        const broker = await startEmbeddedBroker(join(this.folder, "broker"))
+        const broker = await startEmbeddedBroker(join(this.folder, "broker"), { port })
         this.closing.push(() => broker.stop())
-        this.broker = `mqtt://${broker.host}:${broker.port}`
-        await this.process!.stop()
-        await this.start()
 
         const pumps = Array.from({ length: bookers }, (_, index) => this.httpPump(`web-${index}`, `hall-${index}`))
         for (let index = 0; index < bookers; index++) {
@@ -119,7 +122,8 @@ class KillRun {
         // Should a pump fail, the run fails with it and not later.
         pumping.catch(() => this.wake?.())
         const failed = pumping.then(() => undefined)
-        while (this.figures.kills < this.options.kills) {
+        const untilMs = performance.now() + (this.options.limitMs ?? Number.POSITIVE_INFINITY)
+        while (this.figures.kills < this.options.kills && performance.now() < untilMs) {
             await Promise.race([this.acknowledged(this.random.int(1, 40)), failed])
             await new Promise(done => setTimeout(done, this.random.int(0, 20)))
             await this.process!.kill("SIGKILL")
@@ -222,7 +226,7 @@ class KillRun {
             const { code } = result.problem
             if (code !== "unreachable" && code !== "unavailable") throw new Error(JSON.stringify(result.problem))
             this.figures.repeated++
-            await pace()
+            await pause(downMs)
         }
         return undefined
     }
@@ -343,5 +347,9 @@ function wrap<P>(result: { ok: true; value: undefined } | { ok: false; problem: 
 }
 
 function pace(): Promise<void> {
-    return new Promise(done => setTimeout(done, paceMs))
+    return pause(paceMs)
+}
+
+function pause(ms: number): Promise<void> {
+    return new Promise(done => setTimeout(done, ms))
 }
