@@ -90,18 +90,23 @@ export function boundOfflineMemory(aedes: Aedes, rules: OfflineRules): OfflineMe
     const clearAll = async (id: string) => {
         for await (const packet of stream({ id })) await persistence.outgoingClearMessageId({ id }, packet)
     }
-    // aedes asks for the queue once, after the CONNACK, and would write all of it: it gets an empty one.
-    persistence.outgoingStream = party => {
-        const client = party as Client
-        return Readable.from(
-            (async function* (): AsyncGenerator<AedesPublishPacket> {
-                const packets: AedesPublishPacket[] = []
-                for await (const packet of stream(client)) packets.push(packet)
-                if (client.clean) await clearAll(client.id)
-                else rules.restored(client, packets)
-            })(),
-        )
+    const hand = async (client: Client) => {
+        const packets: AedesPublishPacket[] = []
+        for await (const packet of stream(client)) packets.push(packet)
+        if (client.clean) await clearAll(client.id)
+        else rules.restored(client, packets)
     }
+    // aedes asks for the queue once, after the CONNACK, and would write all of it: it gets an empty one.
+    persistence.outgoingStream = client =>
+        new Readable({
+            objectMode: true,
+            read() {
+                hand(client as Client).then(
+                    () => this.push(null),
+                    error => this.destroy(error),
+                )
+            },
+        })
 
     const subscribe = persistence.addSubscriptions.bind(persistence)
     persistence.addSubscriptions = (client, subscriptions) =>
