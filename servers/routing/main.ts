@@ -59,7 +59,13 @@ async function main(words: string[]): Promise<void> {
             if (stopping) process.exit(1)
             stopping = true
             log.info({ signal }, "draining")
-            void server.stop().then(() => process.exit(0))
+            server.stop().then(
+                () => process.exit(0),
+                error => {
+                    log.fatal({ err: error }, "stopping failed")
+                    process.exit(1)
+                },
+            )
         })
     await server.ready
     const { ip, linkPort, mediaPort } = server

@@ -9,7 +9,7 @@ import type { Attach, EndpointState } from "../../../protocol/messages.ts"
 import type { Reason } from "../../../protocol/reasons.ts"
 import { done, refuse } from "./answers.ts"
 import { loadPercent } from "./dsp.ts"
-import { cancelHeld } from "./joins.ts"
+import { cancelHeld, dropHeld } from "./joins.ts"
 import { type Attachment, coreLimits, type Effect, type State } from "./model.ts"
 import { removeLeg } from "./sessions.ts"
 
@@ -23,7 +23,11 @@ export function attach(state: State, ep: string, request: Attach, nowMs: number,
     }
     if (!before || before.boot !== request.boot || before.lostMs !== undefined) {
         // A new life has forgotten its session and counts its requests anew.
-        if (before) release(state, ep, before, "unavailable", nowMs, out)
+        if (before) {
+            // A new life would take the answer to a request of the former one for its own.
+            if (before.boot !== request.boot) dropHeld(state, before)
+            release(state, ep, before, "unavailable", nowMs, out)
+        }
         state.attachments.set(ep, { boot: request.boot, confirmed: false, answers: new Map() })
         out.push({ type: "follow", ep })
         out.push({ type: "log", level: "info", what: "attached", details: { ep, boot: request.boot } })
@@ -84,6 +88,8 @@ export function forgetLost(state: State, nowMs: number, out: Effect[]): void {
 }
 
 function lose(state: State, ep: string, attachment: Attachment, why: string, nowMs: number, out: Effect[]): void {
+    // Nobody is there to hear the answer, and the next life must not.
+    dropHeld(state, attachment)
     release(state, ep, attachment, "unavailable", nowMs, out)
     attachment.lostMs = nowMs
     out.push({ type: "log", level: "info", what: "endpoint lost", details: { ep, why } })

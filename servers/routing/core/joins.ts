@@ -45,7 +45,7 @@ export function resumeHeld(state: State, sid: string, nowMs: number, out: Effect
     for (const [ep, attachment] of state.attachments) {
         const { held } = attachment
         if (held?.join.sid !== sid) continue
-        if (!attempt(state, ep, attachment, held.join, nowMs, out)) settleHeld(state, attachment)
+        if (!attempt(state, ep, attachment, held.join, nowMs, out)) dropHeld(state, attachment)
     }
 }
 
@@ -69,7 +69,7 @@ export function expireHeld(state: State, nowMs: number, out: Effect[]): void {
               ? over
               : notTold
         refuse(state, ep, held.join.id, refusal, out)
-        settleHeld(state, attachment)
+        dropHeld(state, attachment)
     }
 }
 
@@ -78,7 +78,7 @@ export function cancelHeld(state: State, ep: string, attachment: Attachment, out
     if (!attachment.held) return
     const refusal: Refusal = { reason: "unavailable", what: "something else came first", who: "you" }
     refuse(state, ep, attachment.held.join.id, refusal, out)
-    settleHeld(state, attachment)
+    dropHeld(state, attachment)
 }
 
 const over: Refusal = { reason: "ended", what: "the session is over", who: "nobody" }
@@ -140,7 +140,8 @@ function whyNot(state: State, session: Session, frees: boolean): Refusal | undef
     return undefined
 }
 
-function settleHeld(state: State, attachment: Attachment): void {
+/** Forgets a join that waits, without an answer. */
+export function dropHeld(state: State, attachment: Attachment): void {
     if (!attachment.held) return
     state.requests.delete(attachment.held.want)
     attachment.held = undefined
