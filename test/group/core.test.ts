@@ -15,8 +15,8 @@ describe("booking", () => {
         world.rooms("a", "b")
         world.sent = []
         const sid = sidOf(world.book("a", "b", monday + hour))
-        const [agendaA] = world.take("a", "agenda") as unknown as Agenda[]
-        const [agendaB] = world.take("b", "agenda") as unknown as Agenda[]
+        const [agendaA] = world.take<Agenda>("a", "agenda")
+        const [agendaB] = world.take<Agenda>("b", "agenda")
         assert.deepEqual([agendaA.list[0].sid, agendaA.list[0].mine], [sid, 1])
         assert.deepEqual([agendaB.list[0].mine, agendaB.list[0].from], [0, "Room a"])
         assert.equal(agendaB.list[0].end - agendaB.list[0].start, 30 * 60)
@@ -148,7 +148,7 @@ describe("a session", () => {
             states.push(world.state.durable.sessions.get(sid)!.state)
         }
         assert.deepEqual(states, ["scheduled", "opening", "opening", "open", "open", "ended"])
-        const seen = (world.take("b", "agenda") as unknown as Agenda[]).map(agenda => agenda.list[0]?.state ?? "gone")
+        const seen = world.take<Agenda>("b", "agenda").map(agenda => agenda.list[0]?.state ?? "gone")
         assert.deepEqual(seen, ["opening", "open", "gone"])
     })
 
@@ -160,8 +160,8 @@ describe("a session", () => {
         assert.equal(outcome(world.ask("ep", "a", "decline", { sid })), "not-allowed")
         assert.equal(outcome(world.ask("ep", "b", "decline", { sid })), "done")
         assert.equal(outcome(world.ask("ep", "b", "decline", { sid })), "done")
-        assert.equal((world.take("b", "agenda") as unknown as Agenda[]).at(-1)!.list.length, 0)
-        assert.equal((world.take("a", "agenda") as unknown as Agenda[]).at(-1)!.list.length, 1)
+        assert.equal(world.take<Agenda>("b", "agenda").at(-1)!.list.length, 0)
+        assert.equal(world.take<Agenda>("a", "agenda").at(-1)!.list.length, 1)
         assert.equal(outcome(world.book("c", "b", monday + hour)), "done")
     })
 
@@ -173,7 +173,7 @@ describe("a session", () => {
         assert.equal(outcome(world.ask("ep", "a", "cancel", { sid: "no-such" })), "unknown-session")
         assert.equal(outcome(world.ask("ep", "a", "cancel", { sid })), "done")
         assert.equal(outcome(world.ask("ep", "a", "cancel", { sid })), "done")
-        assert.equal((world.take("b", "agenda") as unknown as Agenda[]).at(-1)!.list.length, 0)
+        assert.equal(world.take<Agenda>("b", "agenda").at(-1)!.list.length, 0)
     })
 
     test("for now ends a minute after everybody has left, and not while somebody is in it", () => {
@@ -211,7 +211,7 @@ describe("a session", () => {
         assert.equal(world.state.durable.sessions.get(running)!.state, "open")
         const before = world.state.version
         world.tell("ep", "c", { boot: 1, on: 1 }, true)
-        const [agenda] = (world.take("c", "agenda") as unknown as Agenda[]).slice(-1)
+        const [agenda] = world.take<Agenda>("c", "agenda").slice(-1)
         assert.equal(agenda.list[0].state, "open")
         assert.ok(agenda.n > before)
     })
@@ -228,7 +228,7 @@ describe("an agenda", () => {
             }
             for (let index = 1; index <= 9; index++)
                 sidOf(world.book("a".repeat(24), "b".repeat(24), monday + index * hour, 30, { title: full }))
-            const agendas = world.take("b".repeat(24), "agenda") as unknown as Agenda[]
+            const agendas = world.take<Agenda>("b".repeat(24), "agenda")
             for (const agenda of agendas) {
                 assert.ok(utf8Bytes(JSON.stringify(agenda)) <= limits.messageToApplianceBytes)
                 assert.equal(problemWith(agendaShape, agenda), "")
@@ -245,11 +245,11 @@ describe("an agenda", () => {
         sidOf(world.book("a", "b", monday + hour))
         world.hello("b")
         world.ask("ep", "b", "time")
-        const before = (world.take("b", "agenda") as unknown as Agenda[]).map(agenda => agenda.n)
+        const before = world.take<Agenda>("b", "agenda").map(agenda => agenda.n)
         assert.equal(before.length, 3)
         world.restart()
         world.hello("b")
-        const [after] = world.take("b", "agenda") as unknown as Agenda[]
+        const [after] = world.take<Agenda>("b", "agenda")
         assert.ok(after.n > Math.max(...before))
         assert.equal(after.list.length, 1)
     })
@@ -260,7 +260,7 @@ describe("an agenda", () => {
         sidOf(world.book("a", "b", monday + hour))
         world.sent = []
         world.do({ do: "renameEndpoint", id: "a", name: "Aula" })
-        assert.equal((world.take("b", "agenda") as unknown as Agenda[])[0].list[0].from, "Aula")
+        assert.equal(world.take<Agenda>("b", "agenda")[0].list[0].from, "Aula")
     })
 })
 
@@ -313,7 +313,7 @@ describe("routing servers", () => {
         world.sent = []
         world.do({ do: "putNeighbours", pairs: [{ a: "rs-b", b: "rs-a" }] })
         world.servers("rs-c")
-        const peers = world.take("rs-a", "peers") as unknown as { n: number; list: { rs: string; static: number }[] }[]
+        const peers = world.take<{ n: number; list: { rs: string; static: number }[] }>("rs-a", "peers")
         for (const message of peers) assert.equal(problemWith(peersShape, message), "")
         assert.deepEqual(
             peers.at(-1)!.list.map(peer => [peer.rs, peer.static]),
@@ -323,7 +323,7 @@ describe("routing servers", () => {
             ],
         )
         world.do({ do: "deleteServer", id: "rs-b" })
-        const [after] = world.take("rs-a", "peers") as unknown as { list: { rs: string }[] }[]
+        const [after] = world.take<{ list: { rs: string }[] }>("rs-a", "peers")
         assert.deepEqual(
             after.list.map(peer => peer.rs),
             ["rs-c"],
@@ -352,7 +352,7 @@ function links(world: World, server: string, delays: Record<string, number>, dsp
 }
 
 function lastSession(world: World, server: string): ServerSession | undefined {
-    const sessions = world.take(server, "session") as unknown as ServerSession[]
+    const sessions = world.take<ServerSession>(server, "session")
     for (const session of sessions) assert.equal(problemWith(serverSessionShape, session), "")
     return sessions.at(-1)
 }

@@ -78,10 +78,10 @@ export class World {
     }
 
     /** What `to` was sent since the last look. */
-    take(to: string, verb?: string): Record<string, unknown>[] {
+    take<T = Record<string, unknown>>(to: string, verb?: string): T[] {
         const taken = this.sent.filter(send => send.to === to && (verb === undefined || send.verb === verb))
         this.sent = this.sent.filter(send => !taken.includes(send))
-        return taken.map(send => send.message)
+        return taken.map(send => send.message as T)
     }
 
     /** Rooms that are enrolled and have said hello. */
