@@ -9,7 +9,7 @@ import type { Answer, Call, Shell } from "../shell.ts"
 import { examine } from "../system/examine.ts"
 import { findRun, isAlive } from "../system/run-file.ts"
 import { showStatus } from "../system/status.ts"
-import { type System, startSystem } from "../system/system.ts"
+import { type Death, type System, startSystem } from "../system/system.ts"
 
 export function addSystemCommands(shell: Shell): void {
     shell.verb(shell.program, {
