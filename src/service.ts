@@ -33,8 +33,7 @@ export class ApplianceServer {
     constructor(appliance: Appliance, client: MqttClient) {
         this.appliance = appliance
         this.client = client
-        const server = this
-        raw._onServerPacket = async packet => await server.answer(packet)
+        raw._onServerPacket = async packet => await this.answer(packet)
         this.announce.start()
         this.tellChanges.start()
     }
@@ -50,7 +49,7 @@ export class ApplianceServer {
             if (count < steadyAnnouncements) count++
             await raw._serverSend(
                 0,
-                spec.encode([count | supportsAcknowledgement, 0, 0, ds.Appliance.spec.classIdentifier])
+                spec.encode([count | supportsAcknowledgement, 0, 0, ds.Appliance.spec.classIdentifier]),
             )
             await ds.sleep(announceMs)
         }

@@ -6,15 +6,16 @@
 
 import * as ds from "@devicescript/core"
 import { intToIpv4 } from "../../protocol/text"
+import { showLight } from "../board"
 import type { MqttClient } from "../mqtt/client"
 import { Signal } from "../mqtt/signal"
-import { Button, type Panel } from "../panel/panel"
+import type { Button, Panel } from "../panel/panel"
 import { type View, viewOf } from "../panel/view"
 import { ApplianceServer } from "../service"
 import { saveSetting } from "../settings"
 import type { Appliance } from "./appliance"
 import type { Effect } from "./context"
-import { Phase } from "./phases"
+import type { Phase } from "./phases"
 
 export interface Roles {
     call: ds.Button
@@ -22,6 +23,7 @@ export interface Roles {
     mute: ds.Button
     knob: ds.RotaryEncoder
     screen: ds.CharacterScreen
+    /** Undefined: the board's own light. */
     led: ds.Led
     buzzer: ds.Buzzer
     media: ds.MediaEngine
@@ -180,9 +182,10 @@ export class Runner {
                 this.shownText = this.text
                 await screen.message.write(this.text)
             }
-            if (led.isBound && color !== view.led) {
+            if (color !== view.led && (!led || led.isBound)) {
                 color = view.led
-                await led.pixels.write(Buffer.from([color >> 16, (color >> 8) & 255, color & 255]))
+                if (led) await led.pixels.write(Buffer.from([color >> 16, (color >> 8) & 255, color & 255]))
+                else await showLight(color)
             }
             if (view.sound !== sound) {
                 sound = view.sound
