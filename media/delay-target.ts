@@ -9,10 +9,10 @@ const bins = 256 // of 1 ms
 const windowMs = 2000
 const forgetAfter = 500
 const lateShare = 0.01
-/** One late packet alone proves nothing, be there ever so few of them. */
-const lateMin = 1
-/** A packet that comes this soon after the one before only waited behind it. */
-const burstShare = 0.3
+/** One or two late packets alone prove nothing, be there ever so few of them. */
+const lateMin = 2
+/** Packets that are later than the target within this time count as one: they waited for the same thing. */
+const eventMs = 200
 
 export class DelayTarget {
     private readonly lateness = new Float64Array(bins)
@@ -21,7 +21,7 @@ export class DelayTarget {
     private windowMinMs = Infinity
     private previousMinMs = Infinity
     private quantileMs = 0
-    private lastMs = -Infinity
+    private lastLateMs = -Infinity
     /** Smallest transit, in ms: arrival minus media time, of arbitrary origin. */
     minTransitMs = 0
 
@@ -38,8 +38,8 @@ export class DelayTarget {
         this.quantileMs = 0
     }
 
-    /** One packet of `packetMs` arrived at `nowMs` with this transit. */
-    note(transitMs: number, nowMs: number, packetMs: number): void {
+    /** One packet arrived at `nowMs` with this transit, `excusedMs` of which the receiver itself was late. */
+    note(transitMs: number, nowMs: number, excusedMs = 0): void {
         if (this.windowMinMs === Infinity) this.windowStartMs = nowMs
         else if (nowMs - this.windowStartMs >= windowMs) {
             this.previousMinMs = this.windowMinMs
@@ -49,11 +49,12 @@ export class DelayTarget {
         this.windowMinMs = Math.min(this.windowMinMs, transitMs)
         this.minTransitMs = Math.min(this.windowMinMs, this.previousMinMs)
 
-        const latenessMs = transitMs - this.minTransitMs
+        const latenessMs = Math.max(0, transitMs - excusedMs - this.minTransitMs)
         // A stall of 200 ms holds up ten packets. It is one event, not ten, or it would be remembered for half a minute.
-        const inBurst = nowMs - this.lastMs < burstShare * packetMs && latenessMs > this.targetMs
-        this.lastMs = nowMs
-        if (inBurst) return
+        if (latenessMs > this.targetMs) {
+            if (nowMs - this.lastLateMs < eventMs) return
+            this.lastLateMs = nowMs
+        }
         if (this.total >= forgetAfter) {
             for (let i = 0; i < bins; i++) this.lateness[i]! /= 2
             this.total /= 2

@@ -94,12 +94,11 @@ export class Ticker {
     }
 
     /**
-     * When a datagram that is read now arrived, as far as this worker is concerned: not after the next deadline, for it will
-     * be there when that tick runs, however late. Without this the worker's own stalls would look like jitter of the network.
+     * How far this worker is behind its own next deadline; 0 when it is in time. A datagram that is read now is still in time for
+     * that tick: without this excuse the worker's own stalls would look like jitter of the network.
      */
-    arrivalMs(): number {
-        const nowMs = this.clock.nowMs()
-        return this.running ? Math.min(nowMs, this.nextDeadlineMs) : nowMs
+    behindMs(): number {
+        return this.running ? Math.max(0, this.clock.nowMs() - this.nextDeadlineMs) : 0
     }
 
     statistics(): TickerStatistics {
@@ -120,37 +119,39 @@ export class Ticker {
         this.cancel = this.clock.after(delayMs, () => {
             if (run !== this.armed) return
             if (this.clock.nowMs() < this.nextDeadlineMs - 0.5) return this.arm()
-            this.clock.afterInput(() => {
-                if (run !== this.armed) return
-                this.run()
-                // A listener may have stopped the ticker, or stopped and started it: then it is armed already, or not to be.
-                if (run === this.armed) this.arm()
-            })
+            this.runAfterInput(run)
         })
     }
 
-    private run(): void {
-        let nowMs = this.clock.nowMs()
-        const due = Math.floor((nowMs - this.startMs + 0.5) / this.periodMs)
-        const behind = due - this.tick
-        if (behind > this.catchUpTicks) {
-            this.skipped += behind - this.catchUpTicks
-            this.tick = due - this.catchUpTicks
-        }
-        const run = this.armed
-        while (run === this.armed && this.tick < due) {
-            const deadlineMs = this.nextDeadlineMs
-            this.noteLateness(nowMs - deadlineMs)
-            const tick = ++this.tick
-            const listeners = this.listeners
-            for (const listener of listeners) {
-                if (listeners === this.listeners || this.listeners.includes(listener)) listener.onTick(deadlineMs, tick)
+    /** Runs one tick in each turn of the event loop, so that what is behind still reads its input in between. */
+    private runAfterInput(run: number): void {
+        this.clock.afterInput(() => {
+            if (run !== this.armed) return
+            const nowMs = this.clock.nowMs()
+            const due = Math.floor((nowMs - this.startMs + 0.5) / this.periodMs)
+            const behind = due - this.tick
+            if (behind > this.catchUpTicks) {
+                this.skipped += behind - this.catchUpTicks
+                this.tick = due - this.catchUpTicks
             }
-            this.done++
-            const afterMs = this.clock.nowMs()
-            this.workMs += afterMs - nowMs
-            nowMs = afterMs
+            this.runOne(nowMs)
+            // A listener may have stopped the ticker, or stopped and started it: then it is armed already, or not to be.
+            if (run !== this.armed) return
+            if (this.tick < due) this.runAfterInput(run)
+            else this.arm()
+        })
+    }
+
+    private runOne(nowMs: number): void {
+        const deadlineMs = this.nextDeadlineMs
+        const tick = ++this.tick
+        this.noteLateness(nowMs - deadlineMs)
+        const listeners = this.listeners
+        for (const listener of listeners) {
+            if (listeners === this.listeners || this.listeners.includes(listener)) listener.onTick(deadlineMs, tick)
         }
+        this.done++
+        this.workMs += this.clock.nowMs() - nowMs
     }
 
     private noteLateness(latenessMs: number): void {

@@ -280,7 +280,7 @@ export class Engine {
         }
         leg.heardMs = atMs
         leg.lost = false
-        leg.jitter.push(datagram, this.header, Math.min(atMs, soundTicker.nextDeadlineMs))
+        leg.jitter.push(datagram, this.header, atMs, Math.max(0, atMs - soundTicker.nextDeadlineMs))
     }
 
     private send(packet: Buffer, ip: string, port: number): void {

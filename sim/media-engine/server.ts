@@ -19,6 +19,7 @@ export const mediaEngineCodes = {
 }
 
 const { registers, commands, events } = mediaEngineCodes
+const known = new Set(Object.values(commands))
 const u32 = 4294967295
 
 export class MediaEngineServer extends jacdac.JDServiceServer {
@@ -66,6 +67,9 @@ export class MediaEngineServer extends jacdac.JDServiceServer {
             const value = packet.data[0]!
             packet.data = Uint8Array.of(id === registers.muted ? (value ? 1 : 0) : Math.min(100, value))
         }
+        // It would also print every command that it does not know.
+        if (packet.isCommand && !packet.isRegisterGet && !packet.isRegisterSet && !known.has(packet.serviceCommand))
+            return
         await super.handlePacket(packet)
     }
 

@@ -11,7 +11,8 @@ function room(members: { kind?: ChannelKind; hertz: number; amplitude: number }[
     const header = new RtpHeader()
     const sent: Buffer[][] = members.map(() => [])
     const channels = members.map(
-        ({ kind = "leg" }, index) => new Channel(kind, index + 1, index * 1000, packet => sent[index]!.push(Buffer.from(packet))),
+        ({ kind = "leg" }, index) =>
+            new Channel(kind, index + 1, index * 1000, packet => sent[index]!.push(Buffer.from(packet))),
     )
     for (const channel of channels) mixer.add(channel)
     const bytes = new Uint8Array(12 + frameSamples)
@@ -19,7 +20,9 @@ function room(members: { kind?: ChannelKind; hertz: number; amplitude: number }[
     for (let tick = 1; tick <= ticks; tick++) {
         members.forEach(({ hertz, amplitude }, index) => {
             for (let i = 0; i < frameSamples; i++)
-                linear[i] = Math.round(amplitude * Math.sin((2 * Math.PI * hertz * (tick * frameSamples + i)) / mixRate))
+                linear[i] = Math.round(
+                    amplitude * Math.sin((2 * Math.PI * hertz * (tick * frameSamples + i)) / mixRate),
+                )
             writeRtp(bytes, false, 0, tick, tick * frameSamples, index + 100)
             encodePcmu(linear, frameSamples, bytes, 12)
             readRtp(bytes, header)
@@ -122,7 +125,13 @@ describe("the mixer of a session", () => {
     })
 
     test("sends little on a link when nobody speaks", () => {
-        const { sent } = room([{ kind: "link", hertz: 0, amplitude: 0 }, { hertz: 0, amplitude: 0 }], 500)
+        const { sent } = room(
+            [
+                { kind: "link", hertz: 0, amplitude: 0 },
+                { hertz: 0, amplitude: 0 },
+            ],
+            500,
+        )
         assert.ok(sent[0]!.length >= 15 && sent[0]!.length <= 35, `${sent[0]!.length} packets in 10 s`)
     })
 })

@@ -144,7 +144,8 @@ describe("the media plane", () => {
                     bytes.writeUInt32BE(random() < 0.8 ? 7 : Math.floor(random() * 10), 8)
                 }
                 if (bytes.length >= 8 && random() < 0.1) bytes.write("PLPB\u0001\u0001", 0, "latin1")
-                if (random() < 0.3) plane!.plane.receiveFromLink(random() < 0.8 ? other!.ip : "x", Math.floor(random() * 20), bytes)
+                if (random() < 0.3)
+                    plane!.plane.receiveFromLink(random() < 0.8 ? other!.ip : "x", Math.floor(random() * 20), bytes)
                 else member.send(bytes, plane!.port, plane!.ip)
             }
             await settled(member, plane!)

@@ -22,7 +22,13 @@ function play(
                 const answer = reply(nowMs, effect.ip, effect.sequence)
                 if (answer) {
                     const { sequence, tag } = effect
-                    answers.push({ atMs: nowMs + answer.afterMs, sequence, tag, from: effect.ip, load: answer.load ?? 0 })
+                    answers.push({
+                        atMs: nowMs + answer.afterMs,
+                        sequence,
+                        tag,
+                        from: effect.ip,
+                        load: answer.load ?? 0,
+                    })
                 }
             } else if (effect.type === "probed") {
                 const { tag, minRttMs, jitterMs, answered, load } = effect
@@ -42,13 +48,21 @@ function play(
 describe("probing", () => {
     test("sends three probes 20 ms apart and tells the smallest round trip, the jitter and the load", () => {
         let n = 0
-        const { said, sends } = play(prober => prober.probe(9, ip, port, 3, 0), 1000, () => ({ afterMs: 30 + 5 * n++, load: 40 + n }))
+        const { said, sends } = play(
+            prober => prober.probe(9, ip, port, 3, 0),
+            1000,
+            () => ({ afterMs: 30 + 5 * n++, load: 40 + n }),
+        )
         assert.deepEqual(sends, [0, 20, 40])
         assert.deepEqual(said, ["80 probed 9: 3 rtt 30 jitter 10 load 43"])
     })
 
     test("ends 400 ms after the last probe when answers are missing", () => {
-        const { said } = play(prober => prober.probe(9, ip, port, 3, 0), 1000, atMs => (atMs === 20 ? { afterMs: 7 } : undefined))
+        const { said } = play(
+            prober => prober.probe(9, ip, port, 3, 0),
+            1000,
+            atMs => (atMs === 20 ? { afterMs: 7 } : undefined),
+        )
         assert.deepEqual(said, ["440 probed 9: 1 rtt 7 jitter 0 load 0"])
     })
 
@@ -59,7 +73,10 @@ describe("probing", () => {
             () => ({ afterMs: 5 }),
         )
         assert.equal(sends.length, 8)
-        assert.deepEqual(said.slice(0, 2), ["0 probed 8: 0 rtt 0 jitter 0 load 0", "0 probed 9: 0 rtt 0 jitter 0 load 0"])
+        assert.deepEqual(said.slice(0, 2), [
+            "0 probed 8: 0 rtt 0 jitter 0 load 0",
+            "0 probed 9: 0 rtt 0 jitter 0 load 0",
+        ])
         assert.equal(said.length, 10)
     })
 
@@ -87,9 +104,17 @@ describe("the watch", () => {
     })
 
     test("is patient with two missing answers, and with a round trip longer than its interval", () => {
-        const gaps = play(prober => prober.watch(ip, port, 200, 0), 5000, atMs => (atMs % 600 === 0 ? { afterMs: 1 } : undefined))
+        const gaps = play(
+            prober => prober.watch(ip, port, 200, 0),
+            5000,
+            atMs => (atMs % 600 === 0 ? { afterMs: 1 } : undefined),
+        )
         assert.deepEqual(gaps.said, [])
-        const slow = play(prober => prober.watch(ip, port, 200, 0), 5000, () => ({ afterMs: 350 }))
+        const slow = play(
+            prober => prober.watch(ip, port, 200, 0),
+            5000,
+            () => ({ afterMs: 350 }),
+        )
         assert.deepEqual(slow.said, [])
     })
 
