@@ -33,7 +33,7 @@ export class ApplianceServer {
     constructor(appliance: Appliance, client: MqttClient) {
         this.appliance = appliance
         this.client = client
-        raw._onServerPacket = async packet => await this.answer(packet)
+        listen(this)
         this.announce.start()
         this.tellChanges.start()
     }
@@ -68,7 +68,7 @@ export class ApplianceServer {
         }
     }
 
-    private async answer(packet: ds.Packet): Promise<void> {
+    async answer(packet: ds.Packet): Promise<void> {
         if (packet.isReport || packet.serviceIndex !== serviceIndex) return
         ds.Appliance.spec.assign(packet)
         const value = packet.isRegGet && packet.spec ? this.valueOf(packet.spec.name) : undefined
@@ -95,4 +95,8 @@ export class ApplianceServer {
                 return undefined
         }
     }
+}
+
+function listen(server: ApplianceServer): void {
+    raw._onServerPacket = async packet => await server.answer(packet)
 }

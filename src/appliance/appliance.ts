@@ -135,7 +135,7 @@ export class Appliance {
         else if (sid === this.call.sid) this.call.removed(reason)
     }
 
-    private done(request: Request, answer: any): void {
+    private done(request: Request, answer: any) {
         const { context, link, call } = this
         switch (request.verb) {
             case "hello":
@@ -163,7 +163,7 @@ export class Appliance {
         }
     }
 
-    private refused(request: Request, reason: string, who: string, next: number): void {
+    private refused(request: Request, reason: string, who: string, next: number) {
         const { link, call } = this
         switch (request.verb) {
             case "hello":

@@ -49,7 +49,7 @@ export class Call {
         this.volume = volume
     }
 
-    on(event: CallEvent): void {
+    on(event: CallEvent) {
         switch (callAction(this.phase, event)) {
             case "b":
                 this.phase = Phase.Reminding
@@ -84,7 +84,7 @@ export class Call {
         this.on(CallEvent.Join)
     }
 
-    joined(answer: JoinDone): void {
+    joined(answer: JoinDone) {
         if (callAction(this.phase, CallEvent.Joined) !== "o" || answer.sid !== this.sid) return
         const context = this.context
         const ip = ipv4ToInt(answer.ip)
@@ -127,7 +127,7 @@ export class Call {
     }
 
     /** The routing server has taken the appliance out of the session: for good, or because it cannot just now. */
-    removed(reason: string): void {
+    removed(reason: string) {
         if (finalReasons.indexOf(reason) >= 0) return this.ended()
         this.on(CallEvent.SoundLost)
         this.notJoined(reason, "", 0)
@@ -219,7 +219,7 @@ export class Call {
         this.phase = Phase.Joining
     }
 
-    private leave(): void {
+    private leave() {
         const sid = this.sid
         this.endSound()
         this.dismiss(sid)
@@ -230,7 +230,7 @@ export class Call {
         this.context.ask(server, "leave", { sid })
     }
 
-    private endSound(): void {
+    private endSound() {
         const effects = this.context.effects
         effects.push({ type: "close" })
         effects.push({ type: "save", key: "session", text: '""' })
@@ -242,7 +242,7 @@ export class Call {
         this.people = 0
     }
 
-    private writeEngine(): void {
+    private writeEngine() {
         this.context.effects.push({ type: "muted", on: this.muted })
         this.context.effects.push({ type: "volume", level: this.volume })
     }

@@ -66,7 +66,7 @@ export class Runner {
         this.server = new ApplianceServer(appliance, client)
     }
 
-    start(): void {
+    start() {
         listenToPeople(this)
         listenToEngine(this)
         listenToBroker(this)
@@ -84,23 +84,23 @@ export class Runner {
         return this.appliance
     }
 
-    press(button: Button): void {
+    press(button: Button) {
         this.begin()
         this.panel.press(button)
     }
 
-    turn(steps: number): void {
+    turn(steps: number) {
         this.begin()
         this.panel.turn(steps)
     }
 
     /** The screen has (re)appeared and shows nothing of ours. */
-    redraw(): void {
+    redraw() {
         this.shownText = undefined
         this.panelWork.raise()
     }
 
-    engineTells(packet: ds.Packet): void {
+    engineTells(packet: ds.Packet) {
         const appliance = this.begin()
         const value = packet.decode()
         switch (packet.spec.name) {
