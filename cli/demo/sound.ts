@@ -26,7 +26,6 @@ export interface Heard {
 
 export interface Said {
     stretch: Stretch
-    durationMs: number
 }
 
 export class Sound {
@@ -39,11 +38,12 @@ export class Sound {
         this.folder = folder
     }
 
-    /** Plays `wav` into `speaker` once while `listeners` are recorded. */
+    /** Plays `wav`, or its first seconds, into `speaker` while `listeners` are recorded. */
     async playAndRecord(
         wav: string,
         speaker: string,
         listeners: string[],
+        secondsMax = Number.POSITIVE_INFINITY,
     ): Promise<Outcome<{ said: Said; heard: Heard[] }>> {
         const loaded = await loadWav(wav, soundRate)
         if (!loaded.ok) return failure("failed", loaded.code, loaded.what, { who: loaded.who })
@@ -55,7 +55,8 @@ export class Sound {
         }
         const played = fromSim(await this.sim.media(speaker, { microphone: wav, leadSilenceMs }))
         if (!played.ok) return played
-        const durationMs = (loaded.value.samples.length * 1000) / soundRate
+        const samples = loaded.value.samples.subarray(0, secondsMax * soundRate)
+        const durationMs = (samples.length * 1000) / soundRate
         await new Promise(resolve => setTimeout(resolve, leadSilenceMs + durationMs + tailMs))
 
         const heard: Heard[] = []
@@ -68,8 +69,7 @@ export class Sound {
         }
         const silence = fromSim(await this.sim.media(speaker, { microphone: null }))
         if (!silence.ok) return silence
-        const stretch = { atMs: played.value.atMs + leadSilenceMs, samples: loaded.value.samples }
-        return success({ said: { stretch, durationMs }, heard })
+        return success({ said: { stretch: { atMs: played.value.atMs + leadSilenceMs, samples } }, heard })
     }
 }
 

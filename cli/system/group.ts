@@ -34,5 +34,5 @@ export function fromGroup<T>(result: Result<T>): Outcome<T> {
             next: "parley doctor",
         })
     const nextTime = typeof next === "number" ? `possible from ${new Date(next * 1000).toISOString()}` : undefined
-    return failure("failed", code, what, { who, next: nextTime, details: next === undefined ? {} : { next } })
+    return failure("failed", code, what, { who, next: nextTime, details: next === undefined ? undefined : { next } })
 }
