@@ -121,14 +121,14 @@ export class PacketParser {
     packetId = 0
     qos = 0
     topic = ""
-    payload = nothing
+    payload: Buffer = nothing
     /** CONNACK: the refusal or 0. SUBACK: the granted QoS or 128. */
     code = 0
     sessionPresent = false
 
     private topicLimitBytes: number
     private payloadLimitBytes: number
-    private piece = nothing
+    private piece: Buffer = nothing
     private at = 0
     /** The first byte of the packet under way, -1 between packets. */
     private first = -1

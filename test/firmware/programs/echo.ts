@@ -72,7 +72,7 @@ client.onMessage = async (topic, payload) => {
         // Without waiting for the acknowledgement: uses the window of eight.
         client.publish.start(root + "out/group/echo", payload, 1, false)
     } else if (verb === "slow") {
-        await ds.sleep(100)
+        await ds.sleep(30)
         console.log("@ slow", payload.toString())
     } else if (verb === "throw") {
         throw new Error("thrown on purpose")
