@@ -15,18 +15,25 @@ export interface Panel {
 }
 
 const lookEveryMs = 25
+const pressEveryMs = 200
 
 export class Person {
     readonly room: string
     private readonly panel: Panel
+    private pressedAtMs = Number.NEGATIVE_INFINITY
 
     constructor(room: string, panel: Panel) {
         this.room = room
         this.panel = panel
     }
 
-    press(button: ButtonName): Promise<Outcome<number>> {
-        return this.panel.press(button)
+    /** Not sooner than a finger can: a button that is still down cannot be pressed again. */
+    async press(button: ButtonName): Promise<Outcome<number>> {
+        const waitMs = this.pressedAtMs + pressEveryMs - performance.now()
+        if (waitMs > 0) await new Promise(resolve => setTimeout(resolve, waitMs))
+        const pressed = await this.panel.press(button)
+        this.pressedAtMs = performance.now()
+        return pressed
     }
 
     screen(): Promise<Outcome<string[]>> {
@@ -67,7 +74,7 @@ export class Person {
             if (!screen.ok) return screen
             const at = screen.value.findIndex(isChosen)
             if (wanted(screen.value[at].slice(1).trimEnd())) {
-                const pressed = await this.panel.press("call")
+                const pressed = await this.press("call")
                 return pressed.ok ? success(undefined) : pressed
             }
             const isAbove = screen.value.some((line, i) => i > 0 && i < at && wanted(line.slice(1).trimEnd()))
