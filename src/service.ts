@@ -22,6 +22,7 @@ const prepareEvent = 0x100
 const serviceIndex = 1
 const announceMs = 500
 const supportsAcknowledgement = 0x100
+const repeatsMs = [20, 50, 1]
 /** Counts announcements up to here since the start, so that others notice a restart. */
 const steadyAnnouncements = 15
 
@@ -55,15 +56,18 @@ export class ApplianceServer {
         }
     }
 
-    /** An event is sent three times, as Jacdac does: a bus may lose packets. */
+    /** An event is sent three times, as a bus may lose packets; a newer phase does not wait for the rest of an older one. */
     private async tellChanges(): Promise<void> {
+        let phase: number
         while (true) {
-            await this.changed.wait()
-            const packet = ds.Appliance.spec.lookup("phaseChanged").encode(this.appliance.phase() as number)
+            if (this.appliance.phase() === phase) await this.changed.wait()
+            phase = this.appliance.phase()
+            const packet = ds.Appliance.spec.lookup("phaseChanged").encode(phase)
             await raw._serverSend(prepareEvent, packet)
-            for (const pauseMs of [20, 50, 0]) {
+            for (const pauseMs of repeatsMs) {
                 await raw._serverSend(serviceIndex, packet)
-                if (pauseMs > 0) await ds.sleep(pauseMs)
+                await this.changed.wait(pauseMs)
+                if (this.appliance.phase() !== phase) break
             }
         }
     }

@@ -207,9 +207,11 @@ export class Appliance {
         }
     }
 
-    private remind(): void {
+    private remind() {
         const { call, link } = this
-        if (link.phase === Phase.Unprovisioned || link.phase === Phase.Refused || call.phase > Phase.Reminding) return
+        if (link.phase === Phase.Unprovisioned || call.phase > Phase.Reminding) return
+        // Nothing can be joined with a wrong secret, and that is what people must be told first.
+        if (link.phase === Phase.Refused) return call.on(CallEvent.NotDue)
         const nowSeconds = this.context.nowSeconds()
         const isOnline = link.isOnline
         const due = this.agenda.find(item => isDue(item, isOnline, nowSeconds) && !call.isDismissed(item.sid))

@@ -62,7 +62,7 @@ function randomFrom(seed: number): (below: number) => number {
 }
 
 /** A value of the shape, now and then spoiled. */
-function valueOf(shape: Shape<any>, random: (below: number) => number): any {
+function sampleOf(shape: Shape<any>, random: (below: number) => number): any {
     if (random(40) === 0) return [undefined, null, -1, 1.5, "", "x".repeat(80), [], {}, true, 1e20][random(10)]
     switch (shape.kind) {
         case "int":
@@ -72,11 +72,11 @@ function valueOf(shape: Shape<any>, random: (below: number) => number): any {
         case "oneOf":
             return shape.of[random(shape.of.length)]
         case "list":
-            return Array.from({ length: random(shape.max + 2) }, () => valueOf(shape.of, random))
+            return Array.from({ length: random(shape.max + 2) }, () => sampleOf(shape.of, random))
         case "record": {
             const value: any = { further: 1 }
             for (const [name, field] of Object.entries<Shape<any>>(shape.of))
-                if (!field.optional || random(2)) value[name] = valueOf(field, random)
+                if (!field.optional || random(2)) value[name] = sampleOf(field, random)
             return value
         }
     }
@@ -93,7 +93,7 @@ describe("the device's notes of the shapes", () => {
         const counts = { fit: 0, unfit: 0 }
         for (let i = 0; i < 20000; i++) {
             const [note, shape] = pairs[random(pairs.length)]
-            const value = valueOf(shape, random)
+            const value = sampleOf(shape, random)
             const problem = problemWith(shape, value)
             // Codes of a newer server pass here: that is the one difference.
             const expected = problem === "" || problem.includes("must be one of")
