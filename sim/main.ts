@@ -7,6 +7,7 @@
  */
 
 import { parseArgs } from "node:util"
+import { raisePriority } from "../media/priority.ts"
 import { readConfig } from "./config.ts"
 import { startControl } from "./control.ts"
 import { Simulation } from "./simulation.ts"
@@ -16,6 +17,7 @@ const usage = "usage: sim/main.ts --config FILE\n"
 async function main(): Promise<void> {
     // jacdac-ts talks on the console; standard output is for the ready line alone.
     console.log = console.info = console.debug = () => {}
+    raisePriority()
     const path = configPath()
     if (path === undefined) return exit(2, usage)
     const result = readConfig(path)

@@ -5,6 +5,7 @@
  * passes the limits goes to the engine, whose answers come back after their commit.
  */
 
+import type { Socket } from "node:net"
 import mqtt, { type IPublishPacket, type MqttClient } from "mqtt"
 import type { Logger } from "pino"
 import { limits } from "../../protocol/limits.ts"
@@ -101,7 +102,11 @@ export class Signalling {
             connectTimeout: 5000,
             will: { topic: groupStateTopic, payload: Buffer.from(this.state(0)), qos: 1, retain: true },
         })
-        client.on("connect", () => void this.onConnect())
+        client.on("connect", () => {
+            // Small writes would wait 40 ms for each other's acknowledgement.
+            ;(client.stream as Socket).setNoDelay(true)
+            void this.onConnect()
+        })
         client.on("close", () => {
             if (this.connected) log.warn("broker connection lost")
             this.connected = false

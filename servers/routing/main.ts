@@ -6,6 +6,7 @@
 import { randomInt } from "node:crypto"
 import { pathToFileURL } from "node:url"
 import { destination, type Logger, pino } from "pino"
+import { raisePriority } from "../../media/priority.ts"
 import { loadIdentity } from "./link/identity.ts"
 import { parseOptions, type RoutingServerOptions, usage } from "./options.ts"
 import { RoutingServer } from "./server.ts"
@@ -43,6 +44,7 @@ async function main(words: string[]): Promise<void> {
         process.exitCode = 2
         return
     }
+    raisePriority()
     const { id } = parsed.options
     const log = pino({ base: { part: "routing", id } }, destination({ fd: 2, sync: true }))
     const started = await startRoutingServer(parsed.options, log)
