@@ -7,7 +7,7 @@
 
 import { limits } from "./limits"
 import { fixers, reasons } from "./reasons"
-import { type Of, int, list, oneOf, optional, record, text } from "./shape"
+import { int, list, type Of, oneOf, optional, record, text } from "./shape"
 
 // Stands in limits.ts because the firmware must not import this file: it would build all these shapes in its heap.
 export { protocolVersion } from "./limits"
@@ -72,7 +72,11 @@ export type CandidatesDone = Of<typeof candidatesDoneShape>
 
 /** `directory`: groups and rooms that this endpoint may call, in pages. */
 export const directoryShape = record({ id: requestId, from: int(0, u16) })
-export const directoryEntryShape = record({ id: identifier, name: text(limits.nameBytes), kind: oneOf(["group", "room"]) })
+export const directoryEntryShape = record({
+    id: identifier,
+    name: text(limits.nameBytes),
+    kind: oneOf(["group", "room"]),
+})
 export type DirectoryEntry = Of<typeof directoryEntryShape>
 export const directoryDoneShape = record({
     re: requestId,
@@ -94,7 +98,12 @@ export const bookShape = record({
     title: optional(text(limits.titleBytes)),
 })
 export type Book = Of<typeof bookShape>
-export const bookDoneShape = record({ re: requestId, sid: identifier, start: int(0, maxSeconds), end: int(0, maxSeconds) })
+export const bookDoneShape = record({
+    re: requestId,
+    sid: identifier,
+    start: int(0, maxSeconds),
+    end: int(0, maxSeconds),
+})
 export type BookDone = Of<typeof bookDoneShape>
 
 /** `cancel` (the booker ends a session) and `decline` (a member will not come): both answered by plain `done`. */
@@ -104,7 +113,7 @@ export type SessionRequest = Of<typeof sessionRequestShape>
 // ---- group server -> endpoint: in/group/<verb> --------------------------------------------------------------------------
 
 export const sessionStates = ["scheduled", "opening", "open", "ended"] as const
-export type SessionState = typeof sessionStates[number]
+export type SessionState = (typeof sessionStates)[number]
 
 export const agendaItemShape = record({
     sid: identifier,

@@ -30,9 +30,9 @@ export const reasons = [
     "expired", // no answer in time (made by the requester itself)
 ] as const
 
-export type Reason = typeof reasons[number]
+export type Reason = (typeof reasons)[number]
 
 /** Who can do something about a refusal. */
 export const fixers = ["you", "organiser", "operator", "maker", "nobody"] as const
 
-export type Fixer = typeof fixers[number]
+export type Fixer = (typeof fixers)[number]

@@ -6,7 +6,7 @@
 import { limits } from "./limits"
 import { sessionStates } from "./messages"
 import { reasons } from "./reasons"
-import { type Of, int, list, oneOf, optional, record, text } from "./shape"
+import { int, list, type Of, oneOf, optional, record, text } from "./shape"
 
 const u16 = 65535
 const u32 = 4294967295
@@ -74,7 +74,10 @@ export const serverSessionShape = record({
     /** The source routing server that the tree starts from. */
     source: identifier,
     end: int(0, maxSeconds),
-    members: list(record({ ep: identifier, rs: optional(identifier), name: text(limits.nameBytes) }), limits.sessionMembers),
+    members: list(
+        record({ ep: identifier, rs: optional(identifier), name: text(limits.nameBytes) }),
+        limits.sessionMembers,
+    ),
 })
 export type ServerSession = Of<typeof serverSessionShape>
 

@@ -80,7 +80,8 @@ export function problemWith(shape: Shape<any>, value: any, path: string = "messa
         case "text":
             if (typeof value !== "string") return `${path}: a text is needed`
             // A character takes at least one byte, so the cheap test goes first.
-            if (value.length > shape.max || utf8Bytes(value) > shape.max) return `${path}: longer than ${shape.max} bytes`
+            if (value.length > shape.max || utf8Bytes(value) > shape.max)
+                return `${path}: longer than ${shape.max} bytes`
             if (value.length < shape.min) return `${path}: must not be empty`
             return ""
         case "oneOf":
@@ -98,7 +99,8 @@ export function problemWith(shape: Shape<any>, value: any, path: string = "messa
             return ""
         }
         case "record": {
-            if (typeof value !== "object" || value === null || Array.isArray(value)) return `${path}: an object is needed`
+            if (typeof value !== "object" || value === null || Array.isArray(value))
+                return `${path}: an object is needed`
             const names = Object.keys(shape.of)
             for (let i = 0; i < names.length; i++) {
                 const name = names[i]
