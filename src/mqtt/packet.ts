@@ -7,6 +7,8 @@
  * Keeps to what DeviceScript and Node have in common, so that tests run the same code on both.
  */
 
+import { isUtf8 } from "./text"
+
 export interface ConnectFields {
     /** Client identifier and user name. */
     id: string
@@ -235,9 +237,8 @@ export class PacketParser {
         if (topicLength < 1 || topicLength > this.topicLimitBytes) return Parsed.Refused
         if (length - head > this.payloadLimitBytes) return Parsed.Refused
         const topicBytes = body.slice(start + 2, start + 2 + topicLength)
+        if (!isUtf8(topicBytes)) return Parsed.Refused
         this.topic = topicBytes.toString()
-        // Bad UTF-8 comes out as replacement characters of another length.
-        if (Buffer.from(this.topic).length !== topicLength) return Parsed.Refused
         this.payload = body.slice(payloadAt, start + length)
         return Parsed.Publish
     }

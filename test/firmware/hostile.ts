@@ -136,6 +136,7 @@ function oddText(random: Random): Buffer {
         Buffer.from([0xff, 0xfe]),
         Buffer.from([0xed, 0xa0, 0x80]),
         Buffer.from([0xf0, 0x9f, 0x98]),
+        Buffer.from([0x61, 0xf0, 0x9f, 0x98]),
         Buffer.from([0xc0, 0x80]),
         Buffer.from([0xf8, 0x88, 0x80, 0x80, 0x80]),
         Buffer.from(`${inbox}\u{1f600}/é`),
@@ -151,6 +152,7 @@ function oddPayload(random: Random): Buffer {
     return random.pick([
         Buffer.alloc(0),
         Buffer.from([0xff, 0xfe, 0]),
+        Buffer.from([0x22, 0x61, 0xf0, 0x9f, 0x98]),
         Buffer.from("é\u{1f600}"),
         random.bytes(random.int(0, 60)),
     ])
@@ -185,6 +187,8 @@ function jsonBomb(random: Random): string {
         () => `{${Array.from({ length: size / 8 }, (_, i) => `"k${i}":0`).join(",")}}`,
         () => `"${"\\u0000".repeat(size / 6)}"`,
         () => `"${"\\".repeat(size)}`,
+        () => `"${random.pick(["\\uffff", "\\uFFFE", "\\ud83d", "\\ude00", "\\uzz", "\\u"])}"`,
+        () => `{"${random.pick(["\\uffff", "\uffff", "\\ud83d\\ude00"])}":"\uffff\ufffe"}`,
         () => "1e99999,-0.0e-999",
         () => `1${"0".repeat(size)}`,
         () => `{"__proto__":{"then":1},"constructor":null,"length":-1}`,

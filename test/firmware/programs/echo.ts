@@ -5,7 +5,7 @@
 
 import * as ds from "@devicescript/core"
 import { MqttClient } from "../../../src/mqtt/client"
-import { nestsDeeper } from "../../../src/mqtt/nesting"
+import { isUtf8, parseJson } from "../../../src/mqtt/text"
 
 const id = "board-t"
 const root = "parley/v1/ep/board-t/"
@@ -57,6 +57,16 @@ function tell() {
     console.log("@ counters", c.received, c.published, c.refused, c.reconnects, c.dropped, client.failures)
 }
 
+/** Every text in `value`, joined. */
+function join(value: any): number {
+    if (typeof value === "string") return `${value}|${value}`.length
+    let length = 0
+    if (value && typeof value === "object") {
+        for (const key of Object.keys(value)) length += (key + "=").length + join(value[key])
+    }
+    return length
+}
+
 client.onMessage = async (topic, payload) => {
     const parts = topic.split("/")
     const verb = parts[parts.length - 1]
@@ -73,15 +83,16 @@ client.onMessage = async (topic, payload) => {
         client.publish.start(root + "out/group/echo", payload, 1, false)
     } else if (verb === "slow") {
         await ds.sleep(30)
-        console.log("@ slow", payload.toString())
+        console.log("@ slow", isUtf8(payload) ? payload.toString() : "?")
     } else if (verb === "throw") {
         throw new Error("thrown on purpose")
     } else if (verb === "count") {
-        count.start(parseInt(payload.toString()))
+        count.start(isUtf8(payload) ? parseInt(payload.toString()) : 1)
     } else if (verb === "parse") {
-        if (nestsDeeper(payload, 8)) throw new Error("nests too deeply")
-        const value = JSON.parse(payload.toString())
-        console.log("@ parsed", typeof value)
+        const value = parseJson(payload)
+        if (value === undefined) throw new Error("not JSON")
+        // Joined, as a panel would: that is where the VM finds bad characters.
+        console.log("@ parsed", typeof value, join(value))
     } else if (verb === "tell") {
         tell()
     } else if (verb === "stop") {
