@@ -67,9 +67,14 @@ interface Connection {
     /** Waiting for the air: bytes to the peer that the machine thinks are sent. */
     outgoing: Uint8Array[]
     outgoingBytes: number
-    /** Nothing is heard or sent before these times, so that a delayed piece is not overtaken. */
-    sendFreeMs: number
-    receiveFreeMs: number
+    up: Way
+    down: Way
+}
+
+/** What is in the air in one direction, in order. */
+interface Way {
+    queue: { atMs: number; work: () => void }[]
+    timer: Timer | undefined
 }
 
 export class BoardSocket implements SocketPort {
@@ -77,7 +82,6 @@ export class BoardSocket implements SocketPort {
     readonly #random: () => number
     #listener: ((event: SocketEvent) => void) | undefined
     #current: Connection | undefined
-    #timers = new Set<Timer>()
 
     constructor(options: BoardSocketOptions) {
         this.#options = options
@@ -91,15 +95,19 @@ export class BoardSocket implements SocketPort {
 
     detach(): void {
         this.#listener = undefined
-        for (const timer of this.#timers) timer.cancel()
-        this.#timers.clear()
         const connection = this.#current
         this.#current = undefined
-        if (connection) bury(connection.stream)
+        if (!connection) return
+        for (const way of [connection.up, connection.down]) {
+            way.timer?.cancel()
+            way.queue = []
+        }
+        bury(connection.stream)
     }
 
+    /** Whether there are sockets at all; that the network is down is told by the error of an attempt, as on the ESP32. */
     available(): boolean {
-        return this.#options.wifi.up
+        return true
     }
 
     open(host: string, port: number): number {
@@ -118,7 +126,7 @@ export class BoardSocket implements SocketPort {
             this.#options.clock.soon(() => this.#say(undefined, { type: "error", text }))
             return 0
         }
-        const connection = { stream, opened: false, outgoing: [], outgoingBytes: 0, sendFreeMs: 0, receiveFreeMs: 0 }
+        const connection = { stream, opened: false, outgoing: [], outgoingBytes: 0, up: emptyWay(), down: emptyWay() }
         this.#current = connection
         this.#listen(connection, destination)
         return 0
@@ -142,8 +150,11 @@ export class BoardSocket implements SocketPort {
         if (!this.#options.wifi.up) bury(connection.stream)
         else {
             this.#flush(connection)
-            connection.stream.end()
-            linger(connection.stream)
+            const { stream } = connection
+            this.#later(connection.up, () => {
+                stream.end()
+                linger(stream)
+            })
         }
         return 0
     }
@@ -163,22 +174,22 @@ export class BoardSocket implements SocketPort {
         const { stream } = connection
         stream.once(tls ? "secureConnect" : "connect", () => {
             connection.opened = true
-            this.#later(connection, "receive", () => this.#say(connection, { type: "open" }))
+            this.#later(connection.down, () => this.#say(connection, { type: "open" }))
         })
         stream.on("data", (chunk: Uint8Array) => {
             for (let at = 0; at < chunk.length; at += pieceBytes) {
                 const data = chunk.slice(at, at + pieceBytes)
-                this.#later(connection, "receive", () => this.#say(connection, { type: "data", data }))
+                this.#later(connection.down, () => this.#say(connection, { type: "data", data }))
             }
         })
         stream.on("error", (error: Error) => {
-            this.#later(connection, "receive", () => {
+            this.#later(connection.down, () => {
                 const text = `${tls ? "tls" : "tcp"}://${host}:${port}: ${error.message}`
                 if (this.#say(connection, { type: "error", text })) this.#current = undefined
             })
         })
         stream.on("close", () => {
-            this.#later(connection, "receive", () => {
+            this.#later(connection.down, () => {
                 if (this.#say(connection, { type: "close" })) this.#current = undefined
             })
         })
@@ -194,33 +205,40 @@ export class BoardSocket implements SocketPort {
         const pieces = connection.outgoing
         connection.outgoing = []
         for (const piece of pieces)
-            this.#later(connection, "send", () => {
+            this.#later(connection.up, () => {
                 connection.outgoingBytes -= piece.length
                 if (!connection.stream.destroyed) connection.stream.write(piece)
             })
     }
 
     /** Does `work` when the radio has carried it: at once on a good one, else late but in order. */
-    #later(connection: Connection, way: "send" | "receive", work: () => void): void {
+    #later(way: Way, work: () => void): void {
         const { clock, wifi } = this.#options
-        const free = way === "send" ? connection.sendFreeMs : connection.receiveFreeMs
-        const nowMs = clock.nowMs()
         let delayMs = wifi.delayMs
         // Several losses in a row make one piece very late, as TCP's back-off does.
         for (let again = retransmitMs; this.#random() * 100 < wifi.lossPercent && again < 5000; again *= 2)
             delayMs += again
-        const atMs = Math.max(nowMs + delayMs, free)
-        if (atMs <= nowMs) {
+        if (delayMs === 0 && way.queue.length === 0) {
             work()
             return
         }
-        if (way === "send") connection.sendFreeMs = atMs
-        else connection.receiveFreeMs = atMs
-        const timer = clock.after(atMs - nowMs, () => {
-            this.#timers.delete(timer)
-            work()
+        const last = way.queue.at(-1)
+        way.queue.push({ atMs: Math.max(clock.nowMs() + delayMs, last?.atMs ?? 0), work })
+        if (!last) this.#arm(way)
+    }
+
+    /** One timer for the whole queue: several would be free to overtake each other. */
+    #arm(way: Way): void {
+        const { clock } = this.#options
+        way.timer = clock.after(way.queue[0].atMs - clock.nowMs(), () => {
+            const nowMs = clock.nowMs()
+            while (way.queue.length > 0 && way.queue[0].atMs <= nowMs) {
+                // Work may put more into the queue, so it goes in front of it only when it is done.
+                way.queue[0].work()
+                way.queue.shift()
+            }
+            if (way.queue.length > 0) this.#arm(way)
         })
-        this.#timers.add(timer)
     }
 
     #wifiChanged(): void {
@@ -235,10 +253,12 @@ export class BoardSocket implements SocketPort {
     }
 }
 
+function emptyWay(): Way {
+    return { queue: [], timer: undefined }
+}
+
 /** Leaves a connection as a board without power leaves it: open at the peer, silent, until the peer gives up. */
 function bury(stream: Duplex): void {
-    stream.removeAllListeners()
-    stream.on("error", () => {})
     stream.pause()
     const socket = stream as Socket
     if (typeof socket.unref === "function") socket.unref()
@@ -252,8 +272,6 @@ function bury(stream: Duplex): void {
 
 /** Ends in good order, but not for ever: a peer that does not close its side is left after a second. */
 function linger(stream: Duplex): void {
-    stream.removeAllListeners()
-    stream.on("error", () => {})
     stream.resume()
     const timer = setTimeout(() => stream.destroy(), 1000)
     timer.unref()
