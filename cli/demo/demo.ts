@@ -4,10 +4,11 @@
  *
  * Runs in a system of its own, beside any other. Owns the order and the report; every step holds or ends the demo by name.
  */
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join as joinPath, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
+import { loadWav } from "../../media/wav.ts"
 import { planLayout } from "../layout.ts"
 import { type Failure, failure, type Outcome, success } from "../outcome.ts"
 import { freeNetwork } from "../system/ports.ts"
@@ -15,7 +16,7 @@ import { simOfRun } from "../system/sim.ts"
 import { type System, startSystem } from "../system/system.ts"
 import { book, checkApart, join, leave, mute, speak, waitReady, waitReminders } from "./first-call.ts"
 import { Rooms } from "./rooms.ts"
-import { Sound } from "./sound.ts"
+import { Sound, soundRate } from "./sound.ts"
 
 export interface DemoFigures extends Record<string, number> {
     /** Power-on to registered, the slowest board. */
@@ -64,8 +65,8 @@ const servers = 3
 
 export async function runDemo(options: DemoOptions = {}): Promise<Outcome<DemoReport>> {
     const wav = options.wav === undefined ? sampleWav : resolve(options.wav)
-    if (!existsSync(wav))
-        return failure("usage", "not-found", `there is no file ${wav}`, { who: "you", next: "parley demo --wav FILE" })
+    const sound = await loadWav(wav, soundRate)
+    if (!sound.ok) return failure("usage", sound.code, sound.what, { who: "you", next: "parley demo --wav FILE" })
     const network = await freeNetwork(boards, servers, process.pid)
     if (!network.ok) return network
     const folder = mkdtempSync(joinPath(tmpdir(), "parley-demo-"))

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, test } from "node:test"
+import { fileURLToPath } from "node:url"
 import { runDemo, sampleWav } from "../../cli/demo/demo.ts"
 import { demoLimits } from "../../cli/demo/first-call.ts"
 import { loadWav } from "../../media/wav.ts"
@@ -46,9 +47,11 @@ test("[claim 1] [claim 2] [claim 6] three rooms book, join, hear each other, mut
 test("a demo that cannot be done names the step and stops what it started", async () => {
     const path = join(folder, "no.wav")
     assert.ok(!existsSync(path))
-    const missing = await runDemo({ wav: path })
-    assert.ok(!missing.ok)
-    assert.equal(missing.exit, "usage")
+    for (const wav of [path, fileURLToPath(import.meta.url)]) {
+        const unusable = await runDemo({ wav })
+        assert.ok(!unusable.ok)
+        assert.equal(unusable.exit, "usage")
+    }
 
     const stopping = new AbortController()
     stopping.abort()
