@@ -26,6 +26,9 @@ export function createWifiServer({ wifi, ipAddress, hardwareAddress }: WifiServe
         readonly rssi = this.addRegister<[number]>(WifiReg.Rssi, [goodSignalDb])
         readonly ipAddress = this.addRegister<[Uint8Array]>(WifiReg.IpAddress, [address])
 
+        // Not told from the address: the register pads it.
+        private connected = true
+
         constructor() {
             super(SRV_WIFI)
             this.addRegister<[string]>(WifiReg.Ssid, [networkName])
@@ -40,10 +43,10 @@ export function createWifiServer({ wifi, ipAddress, hardwareAddress }: WifiServe
         }
 
         follow(): void {
-            const had = this.ipAddress.values()[0].length > 0
             this.rssi.setValues([wifi.up ? goodSignalDb : noSignalDb])
             this.ipAddress.setValues([wifi.up ? address : new Uint8Array(0)])
-            if (had === wifi.up) return
+            if (this.connected === wifi.up) return
+            this.connected = wifi.up
             void this.sendEvent(wifi.up ? WifiEvent.GotIp : WifiEvent.LostIp)
         }
     }
