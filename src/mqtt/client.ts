@@ -301,12 +301,16 @@ export class MqttClient {
     }
 
     private refuse(code: number): Why {
+        this.notify(this.onRefused, code)
+        return Why.Refused
+    }
+
+    private notify(callback: (code: number) => void, code: number): void {
         try {
-            this.onRefused(code)
+            callback(code)
         } catch (error) {
             this.failed(error)
         }
-        return Why.Refused
     }
 
     private disconnected(why: Why): void {
@@ -321,11 +325,7 @@ export class MqttClient {
         }
         if (!this.announced) return
         this.announced = false
-        try {
-            this.onDisconnected(why)
-        } catch (error) {
-            this.failed(error)
-        }
+        this.notify(this.onDisconnected, why)
     }
 
     /** Until the next attempt; hardly any time when the last connection ended because we wanted it to. */
@@ -385,10 +385,11 @@ export class MqttClient {
             const item = this.inbox.first()
             if (this.announce) {
                 this.announce = false
-                await this.announceConnected()
+                this.announced = true
+                await this.callApplication(undefined)
             } else if (item) {
                 this.handled = item
-                if (item.topic !== undefined) await this.handle(item)
+                if (item.topic !== undefined) await this.callApplication(item)
                 this.handled = undefined
                 this.inbox.remove(item)
                 await this.acknowledge(item)
@@ -401,18 +402,11 @@ export class MqttClient {
         }
     }
 
-    private async announceConnected(): Promise<void> {
-        this.announced = true
+    /** With `item`, or with the news that the connection is up when there is none. */
+    private async callApplication(item: Incoming): Promise<void> {
         try {
-            await this.onConnected()
-        } catch (error) {
-            this.failed(error)
-        }
-    }
-
-    private async handle(item: Incoming): Promise<void> {
-        try {
-            await this.onMessage(item.topic, item.payload)
+            if (item) await this.onMessage(item.topic, item.payload)
+            else await this.onConnected()
         } catch (error) {
             this.failed(error)
         }

@@ -140,10 +140,8 @@ export class PacketParser {
     private weight = 1
     /** The bytes of a packet that spans pieces. */
     private body: Buffer | undefined
-    /** Bytes of the packet that were read into `body`, or skipped. */
+    /** Bytes of it that have come. */
     private have = 0
-    /** Of a packet that is skipped. */
-    private topicLength = 0
 
     constructor(topicLimitBytes: number, payloadLimitBytes: number) {
         this.topicLimitBytes = topicLimitBytes
@@ -176,23 +174,27 @@ export class PacketParser {
                 else this.weight *= 128
             }
         }
-        if (this.length > 4 + this.topicLimitBytes + this.payloadLimitBytes) return this.skip(piece)
+        const length = this.length
+        // Of a message that is too long only the front is kept: enough to refuse and acknowledge it.
+        const keptBytes = Math.min(length, 4 + this.topicLimitBytes + this.payloadLimitBytes)
+        if (keptBytes < length && this.first >> 4 !== 3) return Parsed.Malformed
 
-        const came = Math.min(piece.length - this.at, this.length - this.have)
+        const came = Math.min(piece.length - this.at, length - this.have)
         let body = piece
         let start = this.at
-        if (came < this.length) {
-            if (!this.body) this.body = Buffer.alloc(this.length)
-            this.body.set(piece.slice(this.at, this.at + came), this.have)
-            this.have += came
+        if (came < length) {
+            if (!this.body) this.body = Buffer.alloc(keptBytes)
             body = this.body
+            const kept = Math.min(came, keptBytes - this.have)
+            if (kept > 0) body.set(piece.slice(start, start + kept), this.have)
             start = 0
         }
+        this.have += came
         this.at += came
-        if (came < this.length && this.have < this.length) return Parsed.NeedMore
-        const result = this.decode(body, start, this.first, this.length)
+        if (this.have < length) return Parsed.NeedMore
+        const first = this.first
         this.startPacket()
-        return result
+        return this.decode(body, start, first, length)
     }
 
     private startPacket(): void {
@@ -201,7 +203,6 @@ export class PacketParser {
         this.weight = 1
         this.body = undefined
         this.have = 0
-        this.topicLength = 0
     }
 
     private decode(body: Buffer, start: number, first: number, length: number): Parsed {
@@ -228,6 +229,11 @@ export class PacketParser {
         const head = 2 + topicLength + this.qos * 2
         if (head > length) return Parsed.Malformed
         const payloadAt = start + head
+        if (payloadAt > body.length) {
+            // The identifier of a message whose topic alone is over every limit was not kept: it stays unacknowledged.
+            this.qos = 0
+            return Parsed.Refused
+        }
         if (this.qos === 1) {
             this.packetId = body[payloadAt - 2] * 256 + body[payloadAt - 1]
             if (this.packetId === 0) return Parsed.Malformed
@@ -241,29 +247,5 @@ export class PacketParser {
         this.topic = topicBytes.toString()
         this.payload = body.slice(payloadAt, start + length)
         return Parsed.Publish
-    }
-
-    /** Lets a PUBLISH over the limit pass by; keeps only what an acknowledgement needs. */
-    private skip(piece: Buffer): Parsed {
-        this.qos = (this.first >> 1) & 3
-        if (this.first >> 4 !== 3 || this.qos > 1) return Parsed.Malformed
-        if (this.have === 0) this.packetId = 0
-        while (this.at < piece.length && this.have < this.length) {
-            const idAt = 2 + this.topicLength
-            let step = 1
-            if (this.have < 2) this.topicLength = this.topicLength * 256 + piece[this.at]
-            else if (idAt + this.qos * 2 > this.length) return Parsed.Malformed
-            else if (this.qos === 1 && this.have >= idAt && this.have < idAt + 2)
-                this.packetId = this.packetId * 256 + piece[this.at]
-            else {
-                const stop = this.qos === 1 && this.have < idAt ? idAt : this.length
-                step = Math.min(piece.length - this.at, stop - this.have)
-            }
-            this.have += step
-            this.at += step
-        }
-        if (this.have < this.length) return Parsed.NeedMore
-        this.startPacket()
-        return this.qos === 1 && this.packetId === 0 ? Parsed.Malformed : Parsed.Refused
     }
 }

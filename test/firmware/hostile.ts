@@ -54,11 +54,11 @@ const attacks: ((random: Random) => Buffer)[] = [
         publish(inbox + random.pick(["parse", "echo", "queue"]), jsonBomb(random), random.int(0, 1), random.int(1, 99)),
     oversize,
     slowFlood,
-    random => publish(inbox + "count", String(random.int(1, 40)), 1, random.int(1, 65535)),
-    random => publish(inbox + "throw", "", 1, random.int(1, 65535)),
+    random => publish(`${inbox}count`, String(random.int(1, 40)), 1, random.int(1, 65535)),
+    random => publish(`${inbox}throw`, "", 1, random.int(1, 65535)),
     random =>
         publish(
-            inbox + "echo",
+            `${inbox}echo`,
             random.bytes(random.int(0, 1100)),
             random.int(0, 3),
             random.int(0, 65535),
@@ -141,7 +141,7 @@ function oddText(random: Random): Buffer {
         Buffer.from([0xf8, 0x88, 0x80, 0x80, 0x80]),
         Buffer.from(`${inbox}\u{1f600}/é`),
         Buffer.from("/".repeat(random.int(1, 128))),
-        Buffer.from(inbox + "echo\0"),
+        Buffer.from(`${inbox}echo\0`),
         random.bytes(random.int(1, 140)),
         Buffer.alloc(random.int(120, 1100), 0x61),
     ])
@@ -162,7 +162,7 @@ function tinyFlood(random: Random): Buffer {
     const one = random.pick([
         () => publish("a", "", 0),
         () => publish("a", "", 1, random.int(1, 65535)),
-        () => publish(inbox + "tell", "", 0),
+        () => publish(`${inbox}tell`, "", 0),
         () => publish("", "", 1, random.int(1, 65535)),
         () => pingResp(),
         () => pubAck(random.int(1, 65535)),
@@ -199,8 +199,8 @@ function jsonBomb(random: Random): string {
 }
 
 function oversize(random: Random): Buffer {
-    const big = publish(inbox + "echo", random.bytes(random.int(1025, 6000)), random.int(0, 1), random.int(1, 65535))
-    return Buffer.concat([big, publish(inbox + "echo", "after", 1, random.int(1, 65535))])
+    const big = publish(`${inbox}echo`, random.bytes(random.int(1025, 6000)), random.int(0, 1), random.int(1, 65535))
+    return Buffer.concat([big, publish(`${inbox}echo`, "after", 1, random.int(1, 65535))])
 }
 
 /** More than the inbox holds, for a handler that takes its time. */

@@ -54,7 +54,10 @@ export class WrittenPackets {
         for (;;) {
             const head = header(this.#rest)
             if (head === undefined) return
-            if (head.length > 4096) return this.#wrong(`a packet of ${head.length} bytes`)
+            if (head.length > 4096) {
+                this.#wrong(`a packet of ${head.length} bytes`)
+                return
+            }
             const end = head.at + head.length
             if (this.#rest.length < end) return
             this.#packet(this.#rest[0], this.#rest.subarray(head.at, end))
@@ -71,10 +74,16 @@ export class WrittenPackets {
 
     #packet(first: number, body: Buffer): void {
         const kind = kinds[first >> 4]
-        if (!kind) return this.#wrong(`a packet of type ${first >> 4}`)
+        if (!kind) {
+            this.#wrong(`a packet of type ${first >> 4}`)
+            return
+        }
         if (kind === "connect" ? this.#seen.length > 0 : this.#seen[0] !== "connect") this.#wrong(`${kind} out of turn`)
         if (this.#seen.length < 1000) this.#seen.push(kind)
-        if (kind === "publish") return this.#publish(first, body)
+        if (kind === "publish") {
+            this.#publish(first, body)
+            return
+        }
         if ((first & 15) !== (kind === "subscribe" ? 2 : 0)) this.#wrong(`${kind} with flags ${first & 15}`)
         if (kind === "connect") this.cleanSession = (body[7] & 2) !== 0
         if (kind === "puback" && this.acknowledged.length < 1000) this.acknowledged.push(body.readUInt16BE(0))
@@ -86,7 +95,10 @@ export class WrittenPackets {
         const qos = (first >> 1) & 3
         const topicEnd = 2 + body.readUInt16BE(0)
         const end = topicEnd + qos * 2
-        if (qos > 1 || end > body.length) return this.#wrong("a bad publish")
+        if (qos > 1 || end > body.length) {
+            this.#wrong("a bad publish")
+            return
+        }
         if (!body.subarray(2, topicEnd).toString().startsWith("parley/v1/ep/board-t/"))
             this.#wrong("a publish elsewhere")
         if (qos === 1) {
