@@ -29,3 +29,17 @@ export function readManifest(path = fileURLToPath(new URL("../devicescript.json"
         if (!(manifest.budgets?.[name] > 0)) throw new Error(`${path}: "budgets.${name}" must be a number above 0`)
     return manifest
 }
+
+export type Figures = Record<"bytecodeBytes" | "heapPeakBytes" | "largestMessageBytes" | "sourceLines", number>
+
+/** Which budget bounds which figure. */
+export const budgetOf = {
+    bytecodeBytes: "bytecodeBytes",
+    heapPeakBytes: "heapPeakBytes",
+    largestMessageBytes: "messageBytes",
+    sourceLines: "sourceLines",
+} as const
+
+export function overBudget(figures: Figures, budgets: Budgets): (keyof Figures)[] {
+    return (Object.keys(figures) as (keyof Figures)[]).filter(name => figures[name] > budgets[budgetOf[name]])
+}

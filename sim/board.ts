@@ -285,6 +285,8 @@ export class Board {
                 random: this.#options.random,
             }),
             onFrame: frame => {
+                // In the middle of a turn, where what the turn needs most is not collected yet.
+                if (this.#options.measureHeap) this.#measureHeap()
                 this.#watch.receive(frame)
                 this.#hardware?.receive(frame)
             },

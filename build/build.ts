@@ -1,0 +1,103 @@
+/**
+ * `npm run build -- [--json]`: compiles the firmware, lives its heaviest day with it, and holds what that took against the
+ * budgets of devicescript.json. Fails when one is exceeded, naming it and where the bytes are.
+ *
+ * Progress and explanations on standard error. With --json the last line of standard output is
+ * `{"figures": {bytecodeBytes, heapPeakBytes, largestMessageBytes, sourceLines}, "machine": {...}, "seed": null}`.
+ * Exit codes: 0 built and within the budgets, 1 not, 2 wrong command line.
+ */
+
+import { readdirSync, readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import { printFigures } from "../bench/figures.ts"
+import { compileEntry, describeProblems } from "./firmware.ts"
+import { liveHeavyDay } from "./heavy-room.ts"
+import { budgetOf, type Figures, overBudget, readManifest } from "./manifest.ts"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const largestShown = 12
+
+const say = (text: string) => process.stderr.write(`${text}\n`)
+
+async function main(): Promise<number> {
+    const json = wantsJson()
+    if (json === undefined) {
+        say("usage: npm run build -- [--json]")
+        return 2
+    }
+    // jacdac-ts talks on the console; standard output is for the figures.
+    console.log = console.info = console.debug = () => {}
+    const manifest = readManifest()
+    let within = true
+    for (const name of Object.keys(manifest.entries)) {
+        say(`${name}: compiling`)
+        const compiled = await compileEntry(manifest, name)
+        if (!compiled.ok) {
+            say(`${name} does not compile\n${describeProblems(compiled.problems)}`)
+            return 1
+        }
+        const heavy = await liveHeavyDay(readFileSync(compiled.devsFile), text => say(`${name}: ${text}`))
+        const figures: Figures = {
+            bytecodeBytes: compiled.bytes,
+            heapPeakBytes: heavy.heapPeakBytes,
+            largestMessageBytes: heavy.largestMessageBytes,
+            sourceLines: sourceLines(join(root, dirname(manifest.entries[name].entry))),
+        }
+        const over = overBudget(figures, manifest.budgets)
+        for (const figure of Object.keys(figures) as (keyof Figures)[]) {
+            const budget = manifest.budgets[budgetOf[figure]]
+            const mark = over.includes(figure) ? `  OVER by ${figures[figure] - budget}` : ""
+            say(`${figure.padEnd(20)} ${String(figures[figure]).padStart(7)} of ${String(budget).padStart(7)}${mark}`)
+        }
+        if (over.includes("bytecodeBytes")) say(whereTheBytesAre(compiled.debugFile))
+        if (over.length > 0) say(`${name}: over the budgets of devicescript.json: ${over.join(", ")}`)
+        within &&= over.length === 0
+        if (json) printFigures(figures, null)
+    }
+    return within ? 0 : 1
+}
+
+/** Lines that hold code: neither empty nor comment alone. */
+function sourceLines(folder: string): number {
+    let count = 0
+    for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+        if (!entry.isFile() || !entry.name.endsWith(".ts")) continue
+        // `path` is the name of `parentPath` in Node 20.0 to 20.11.
+        const lines = readFileSync(join(entry.parentPath ?? entry.path, entry.name), "utf8").split("\n")
+        count += lines.filter(line => !/^\s*(\/\/.*|\/\*.*|\*.*)?$/.test(line)).length
+    }
+    return count
+}
+
+interface DebugInformation {
+    sizes: Record<string, number>
+    functions: { name: string; size: number }[]
+}
+
+function whereTheBytesAre(debugFile: string): string {
+    const { sizes, functions } = JSON.parse(readFileSync(debugFile, "utf8")) as DebugInformation
+    const sections = Object.entries(sizes).map(([name, bytes]) => `${name} ${bytes}`)
+    const largest = [...functions].sort((a, b) => b.size - a.size).slice(0, largestShown)
+    return [
+        `sections: ${sections.join(", ")}`,
+        ...largest.map(({ name, size }) => `${String(size).padStart(7)} ${name}`),
+    ].join("\n")
+}
+
+function wantsJson(): boolean | undefined {
+    try {
+        return parseArgs({ options: { json: { type: "boolean", default: false } } }).values.json
+    } catch {
+        return undefined
+    }
+}
+
+main().then(
+    code => process.exit(code),
+    error => {
+        say(`build: ${(error as Error).message}`)
+        process.exit(1)
+    },
+)
