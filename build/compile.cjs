@@ -7,18 +7,17 @@
  * and one JSON line `{"ok", "problems": [{file, line, column, text}]}` on standard output.
  *
  * Uses the compiler inside the CLI's bundle directly, because the command itself leaves the previous bytecode behind when it
- * fails, ignores its output folder for some files, and stamps the time of day into the program when the checkout has
- * changes, so that the same sources would give different bytes.
+ * fails, and ignores its output folder for some files. `compiler-patches.cjs` says what is changed in it.
  */
 "use strict"
 
 const fs = require("node:fs")
 const Module = require("node:module")
 const path = require("node:path")
+const { patchCompiler } = require("./compiler-patches.cjs")
 
 const root = path.join(__dirname, "..")
 const bundle = path.join(root, "node_modules/@devicescript/cli/built/devicescript-cli.cjs")
-const versionStamp = "function isGit() {"
 
 async function main() {
     const [entry, outFolder] = process.argv.slice(2)
@@ -51,14 +50,14 @@ async function main() {
 
 function loadCompiler() {
     const source = fs.readFileSync(bundle, "utf8")
-    if (!source.includes(versionStamp) || !source.includes("async function compileFile("))
+    if (!source.includes("async function compileFile("))
         throw new Error(
             "the DeviceScript bundle is not the one this project knows: is @devicescript/cli 2.16.4 installed?",
         )
     const compiler = new Module(bundle, null)
     compiler.filename = bundle
     compiler.paths = Module._nodeModulePaths(path.dirname(bundle))
-    const text = source.replace(/^#!.*/, "").replace(versionStamp, `${versionStamp} return false;`)
+    const text = patchCompiler(source.replace(/^#!.*/, ""))
     compiler._compile(`${text}\nmodule.exports.compileFile = compileFile;`, bundle)
     return compiler.exports.compileFile
 }

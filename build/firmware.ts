@@ -30,7 +30,7 @@ const buildFolder = join(root, ".build")
 const cacheFolder = join(buildFolder, "firmware/cache")
 
 /** What shapes every program beside its own sources. */
-const sharedSources = ["services", "boards", "build/compile.cjs", "package-lock.json"]
+const sharedSources = ["services", "boards", "build/compile.cjs", "build/compiler-patches.cjs", "package-lock.json"]
 const cachedProgramsMax = 60
 const compileTimeoutMs = 120_000
 

@@ -33,6 +33,7 @@ const firmwareSources = [
     "services",
     "devicescript.json",
     "build/compile.cjs",
+    "build/compiler-patches.cjs",
     "package-lock.json",
 ]
 const vmSources = ["build/vm-slice.ts", "package-lock.json"]
