@@ -44,9 +44,16 @@ const wide = (bytes: number) => "ä".repeat(bytes / 2)
 const identifier = (kind: string, i: number) => `${kind}-${i}`.padEnd(limits.identifierBytes, "x")
 const nowSeconds = () => Math.floor(Date.now() / 1000)
 
-/** Throws when a step of the script does not come about, with the screen as it was. */
-export async function liveHeavyDay(bytecode: Uint8Array, progress: Progress): Promise<HeavyResult> {
-    const room = new HeavyRoom()
+/**
+ * Throws when a step of the script does not come about, with the screen as it was. `collectAlways`: garbage is collected
+ * before every allocation, so that the heap peak is of what is alive.
+ */
+export async function liveHeavyDay(
+    bytecode: Uint8Array,
+    progress: Progress,
+    { collectAlways = false } = {},
+): Promise<HeavyResult> {
+    const room = new HeavyRoom(collectAlways)
     try {
         await room.open(bytecode)
         await room.live(progress)
@@ -65,6 +72,11 @@ class HeavyRoom {
     #agendaVersion = 0
     #largest = 0
     #messages = 0
+    readonly #collectAlways: boolean
+
+    constructor(collectAlways: boolean) {
+        this.#collectAlways = collectAlways
+    }
 
     async open(bytecode: Uint8Array): Promise<void> {
         const kinds = Object.fromEntries(servers.map(rs => [rs, "rs" as const]))
@@ -92,6 +104,7 @@ class HeavyRoom {
             services,
             media,
             measureHeap: true,
+            collectAlways: this.#collectAlways,
             settings: {
                 "p.id": boardId,
                 "p.secret": enrolled.secrets[boardId],

@@ -39,6 +39,8 @@ export interface BoardOptions {
     random?: () => number
     /** Measures the heap after every turn of the run loop. */
     measureHeap?: boolean
+    /** Collects garbage before every allocation: slow; the measured heap is then what is alive. */
+    collectAlways?: boolean
 }
 
 export interface Crash {
@@ -298,6 +300,7 @@ export class Board {
         if (epoch !== this.#epoch) return machine.stop()
         this.#machine = machine
         machine.start()
+        if (this.#options.collectAlways) machine.stressCollector(true)
         // The hardware first, so that every role is bound when the program starts.
         this.#hardware?.announce()
         machine.startProgram()

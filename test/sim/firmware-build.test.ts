@@ -1,0 +1,63 @@
+import assert from "node:assert/strict"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, before, describe, test } from "node:test"
+import { compileFirmware, describeProblems } from "../../build/firmware.ts"
+import { overBudget } from "../../build/manifest.ts"
+import { bundlePath, sliceVm } from "../../build/vm-slice.ts"
+import { programsFolder } from "./programs.ts"
+
+describe("the build of the firmware", () => {
+    let folder: string
+    before(() => {
+        folder = mkdtempSync(join(tmpdir(), "parley-build-"))
+    })
+    after(() => rmSync(folder, { recursive: true }))
+
+    test("gives the same bytes for the same sources", async () => {
+        const one = await compileFirmware(join(programsFolder, "hello.ts"), join(folder, "one.devs"))
+        const two = await compileFirmware(join(programsFolder, "hello.ts"), join(folder, "two.devs"))
+        assert.ok(one.ok && two.ok)
+        assert.equal(two.cached, true)
+        assert.deepEqual(readFileSync(one.devsFile), readFileSync(two.devsFile))
+        assert.equal(one.bytes, readFileSync(one.devsFile).length)
+        assert.ok(JSON.parse(readFileSync(one.debugFile, "utf8")).functions.length > 0)
+    })
+
+    test("says what does not compile and where, and leaves no older bytecode behind", async () => {
+        const source = join(folder, "wrong.ts")
+        const out = join(folder, "wrong.devs")
+        writeFileSync(out, "older")
+        writeFileSync(
+            source,
+            'import * as ds from "@devicescript/core"\nconst n: number = "text"\nconsole.log(n + ds.nothing)\n',
+        )
+        const result = await compileFirmware(source, out)
+        assert.equal(result.ok, false)
+        assert.equal(existsSync(out), false)
+        const said = describeProblems(result.problems)
+        assert.match(said, /wrong\.ts:2:\d+ Type 'string' is not assignable to type 'number'/)
+        assert.match(said, /wrong\.ts:3:\d+ .*nothing/)
+    })
+
+    test("says that a program does not exist", async () => {
+        const result = await compileFirmware(join(folder, "none.ts"), join(folder, "none.devs"))
+        assert.ok(!result.ok)
+        assert.match(describeProblems(result.problems), /none\.ts no such file/)
+    })
+
+    test("takes the virtual machine out of the bundle with its licence, and refuses a bundle without it", () => {
+        const { script, wasm } = sliceVm(readFileSync(bundlePath, "utf8"))
+        assert.match(script, /MIT License/)
+        assert.ok(script.length < 200_000 && wasm.length > 100_000)
+        assert.throws(() => sliceVm("another bundle"), /holds no block.*2\.16\.4/)
+        assert.throws(() => sliceVm("var require_devicescript_vm = __commonJS({ x() {} \n});"), /no WebAssembly/)
+    })
+
+    test("names every figure above its budget, and none that just meets it", () => {
+        const budgets = { bytecodeBytes: 100, heapPeakBytes: 100, messageBytes: 100, sourceLines: 100 }
+        const figures = { bytecodeBytes: 100, heapPeakBytes: 101, largestMessageBytes: 200, sourceLines: 1 }
+        assert.deepEqual(overBudget(figures, budgets), ["heapPeakBytes", "largestMessageBytes"])
+    })
+})
