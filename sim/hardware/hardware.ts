@@ -3,8 +3,7 @@
  * radio and the media engine, on a bus of its own.
  *
  * Owns what a person touches and sees. Knows nothing of the firmware: frames go in and out. Services stand in the order of
- * the firmware's role names, because that is how the machine binds them (devicescript.md, rule 12); `rolePins` says the
- * same explicitly.
+ * the firmware's role names, because that is how the machine binds them (devicescript.md, rule 12).
  */
 
 import type { Clock, Timer } from "../clock.ts"
@@ -65,7 +64,6 @@ export class Hardware {
     readonly #knob
     readonly #screen
     readonly #led
-    readonly #roles: [string, JDServiceServer][]
     #tones: Tone[] = []
     #releases = new Map<ButtonName, Timer>()
 
@@ -97,7 +95,7 @@ export class Hardware {
             ipAddress,
             hardwareAddress: Buffer.from(`02${deviceId.slice(0, 10)}`, "hex"),
         })
-        this.#roles = [
+        const roles: [string, JDServiceServer][] = [
             ["buzzer", buzzer],
             ["call", this.#buttons.call],
             ["knob", this.#knob],
@@ -110,7 +108,7 @@ export class Hardware {
         ]
         this.#provider = new (providerClass(scheduler))(
             "parley-board",
-            this.#roles.map(([, server]) => server),
+            roles.map(([, server]) => server),
             { deviceId },
         )
         this.#bridge = jacdac.createProxyBridge(frame => {
@@ -132,11 +130,6 @@ export class Hardware {
     /** Tells the firmware at once which services there are, instead of within half a second. */
     announce(): void {
         void this.#provider.controlService.announce()
-    }
-
-    /** Which service of this device each role of the firmware means. */
-    get rolePins(): { role: string; serviceIndex: number }[] {
-        return this.#roles.map(([role, server]) => ({ role, serviceIndex: server.serviceIndex }))
     }
 
     /** A frame from the firmware. */
