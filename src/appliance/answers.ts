@@ -55,8 +55,6 @@ export interface JoinDone {
     people: number
 }
 
-/** The device's parser recurses; no message of ours nests deeper. */
-const deepestNesting = 6
 const longestCode = 24
 
 export const itemNote = "{sid:t1~24,title:t0~48,from:t0~48,mine:i0~1,start:i0~32503680000,end:i0~32503680000,state:o}"
@@ -184,21 +182,4 @@ class Checker {
 
 export function hasShape(note: string, value: any): boolean {
     return note !== "" && new Checker(note).fits(value, false)
-}
-
-/** The JSON value in a payload, or undefined. */
-export function parsed(payload: Buffer): any {
-    let depth = 0
-    for (let i = 0; i < payload.length; i++) {
-        const c = payload[i]
-        // Brackets within texts count as well: harmless, as they would have to come in sevens.
-        if (c === 0x5b || c === 0x7b) depth++
-        else if (c === 0x5d || c === 0x7d) depth--
-        if (depth > deepestNesting) return undefined
-    }
-    try {
-        return JSON.parse(payload.toString())
-    } catch {
-        return undefined
-    }
 }

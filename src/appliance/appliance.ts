@@ -7,9 +7,10 @@
 import { limits } from "../../protocol/limits"
 import { parseTopic, stateTopic } from "../../protocol/topics"
 import { toJson } from "../json"
+import { parseJson } from "../mqtt/text"
 import type { Request } from "../requests"
 import { isDue, isOver, packItem } from "./agenda"
-import { type Agenda, type AgendaItem, type DirectoryEntry, doneNote, hasShape, messageNote, parsed } from "./answers"
+import { type Agenda, type AgendaItem, type DirectoryEntry, doneNote, hasShape, messageNote } from "./answers"
 import { Call } from "./call"
 import { Context, type Identity } from "./context"
 import { Link } from "./link"
@@ -98,7 +99,7 @@ export class Appliance {
         const where = parseTopic(topic)
         const isOurs =
             where && where.id === this.context.identity.id && payload.length <= limits.messageToApplianceBytes
-        const value = isOurs ? parsed(payload) : undefined
+        const value = isOurs ? parseJson(payload) : undefined
         if (!where || !hasShape(messageNote(where.verb), value)) {
             this.malformed++
             return

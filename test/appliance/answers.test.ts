@@ -3,7 +3,8 @@ import { describe, test } from "node:test"
 import * as messages from "../../protocol/messages.ts"
 import { problemWith, type Shape } from "../../protocol/shape.ts"
 import type * as answers from "../../src/appliance/answers.ts"
-import { doneNote, hasShape, itemNote, messageNote, parsed } from "../../src/appliance/answers.ts"
+import { doneNote, hasShape, itemNote, messageNote } from "../../src/appliance/answers.ts"
+import { parseJson } from "../../src/mqtt/text.ts"
 
 /** A shape in the device's notation. */
 function noteOf(shape: Shape<any>): string {
@@ -107,9 +108,13 @@ describe("the device's notes of the shapes", () => {
 })
 
 describe("payloads", () => {
-    test("are parsed only when they are JSON and not nested deeper than any message", () => {
-        assert.deepEqual(parsed(Buffer.from('{"a":[{"b":1}]}')), { a: [{ b: 1 }] })
-        for (const text of ["", "{", "[".repeat(7) + "]".repeat(7), "[".repeat(1024), "nul"])
-            assert.equal(parsed(Buffer.from(text)), undefined)
+    test("are parsed only when they are JSON and hold nothing that aborts the device's parser", () => {
+        assert.deepEqual(parseJson(Buffer.from('{"a":[{"b":1}]}')), { a: [{ b: 1 }] })
+        for (const text of ["", "{", "[".repeat(9) + "]".repeat(9), "[".repeat(1024), "nul"])
+            assert.equal(parseJson(Buffer.from(text)), undefined)
+        // Brackets in a text must not hide those that follow it.
+        assert.equal(parseJson(Buffer.from(`["${"]".repeat(900)}", ${"[".repeat(100)}`)), undefined)
+        assert.equal(parseJson(Buffer.from('["\\uffff"]')), undefined)
+        assert.equal(parseJson(Buffer.from([0x22, 0xe2, 0x82])), undefined)
     })
 })

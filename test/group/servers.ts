@@ -14,7 +14,7 @@ import { GroupClient } from "../../servers/group/client.ts"
 import { type GroupServer, startGroupServer } from "../../servers/group/main.ts"
 
 /** How long an awaited event may take before the test fails. */
-export const patienceMs = 10_000
+export const patienceMs = 30_000
 
 export interface Broker {
     url: string

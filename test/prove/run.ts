@@ -31,6 +31,23 @@ const proofs: Record<string, Proof> = {
                 : `${lost} lost, ${doubled} doubled, ${overlapping} overlapping`
         },
     },
+    fuzz: {
+        what: "hostile byte streams and messages do not bring the firmware down",
+        count: 100_000,
+        async run(streams, seed, progress) {
+            const { runFuzz } = await import("../firmware/fuzz.ts")
+            const { failures, ...figures } = await runFuzz({
+                streams,
+                seed,
+                onProgress: done => progress(`${done} of ${streams} streams`),
+            })
+            for (const failure of failures) progress(failure)
+            return { ...figures, panics: failures.length }
+        },
+        wrong({ panics }) {
+            return panics === 0 ? "" : `${panics} streams brought it down`
+        },
+    },
 }
 
 function usage(problem: string): never {
