@@ -5,12 +5,13 @@
  * 1. Reproducible: the version stamp with the time of day is left out.
  * 2. No names of functions in the image: 3 KB of an appliance. Panics report `pc` and `F<number>`; the debug information
  *    beside the image (`functions`, `srcmap`) has the names and lines that belong to them.
- * 3. Methods of plain classes are called directly. The compiler writes a class as an object of its methods, built when the
- *    program starts: 16 bytes of the 64 KB heap and some 25 bytes of image for each method, and a look-up by name for each
- *    call. Where the checker knows which method is meant, the reference is bound to the object at once, with the same
- *    instruction that the compiler uses for `super(...)`, and the look-up object is not filled at all.
- *    Only for classes that neither extend nor are extended, and that have a private member: TypeScript then lets nothing
- *    but `new` make a value of that type. Any other use (through an interface, `any`, by name) keeps the usual way.
+ * 3. Plain classes cost nothing at run time. The compiler writes a class as an object of its methods, built when the program
+ *    starts: 16 bytes of the 64 KB heap and some 25 bytes of image for each method, at least 84 for each class, and a
+ *    look-up by name for each call. Where the checker knows which method is meant, the reference is bound to the object at
+ *    once, with the instruction that the compiler uses for `super(...)`, and there is no look-up object at all.
+ *    Plain are classes of this project that neither extend nor are extended, stand in no `instanceof`, and have a private member: TypeScript
+ *    then lets nothing but `new` make a value of that type. A call of a method of such a name that the checker cannot tell
+ *    (through an interface or `any`) is an error of the compilation.
  */
 "use strict"
 
@@ -28,11 +29,43 @@ isPlainClass(cls) {
     if (cls.__plain === undefined) {
         const isPrivate = member => (member.modifiers || []).some(one => one.getText() === "private")
         cls.__plain =
+            !cls.getSourceFile().fileName.includes("node_modules") &&
             cls.members.some(isPrivate) &&
             this.superTypes(cls).length === 0 &&
+            !this.instanceofNames().includes(cls.name && cls.name.text) &&
             !this.extendedClasses().includes(this.getSymAtLocation(cls))
     }
     return cls.__plain
+}
+instanceofNames() {
+    if (!this.__instanceof)
+        this.__instanceof = this.tree
+            .getSourceFiles()
+            .flatMap(file => [...file.text.matchAll(/instanceof\\s+(\\w+)/g)].map(match => match[1]))
+    return this.__instanceof
+}
+newPlain(expr) {
+    const sym = this.getSymAtLocation(expr.expression)
+    if (!sym || !this.isPlainClass(sym.valueDeclaration)) return null
+    this.writer.emitStmt(31)
+    return this.writer.emitExpr(15, this.emitExpr(expr.expression), this.retVal())
+}
+noteUnknownCall(expr) {
+    const sym = this.getSymAtLocation(expr)
+    const isLibrary = sym && sym.valueDeclaration && sym.valueDeclaration.getSourceFile().isDeclarationFile
+    if (!isLibrary && expr.parent && expr.parent.expression === expr && expr.parent.arguments)
+        this.usedMethods["call " + expr.name.text] = expr
+}
+isPlainMethod(definition) {
+    const decl = definition.methodDecl
+    if (!decl || this.isStatic(decl) || !this.isPlainClass(decl.parent)) return false
+    const call = this.usedMethods["call " + definition.methodName]
+    if (call)
+        this.reportError(
+            call,
+            "it is not known whose " + definition.methodName + " is called, and plain classes have a method of that name",
+        )
+    return true
 }
 superTypes(cls) {
     const extending = (cls.heritageClauses || []).filter(clause => clause.getText().startsWith("extends"))
@@ -83,8 +116,13 @@ const replacements = [
     ["this.emitFunction(meth, proc);\n", "\n", 2],
     ["if (numemit == 0)\n", "numemit += this.emitWaitingMethods(); if (numemit == 0)\n", 2],
     ["this.markMethodUsed(info.names[0]);", "if (!this.isPlainClass(stmt)) this.markMethodUsed(info.names[0]);", 2],
-    // A method that is taken out of its object by destructuring is looked up by name.
-    ["usedFields.push(pname);\n", 'usedFields.push(pname); this.markMethodUsed("*" + pname);\n', 2],
+    ["const needsEmit = (p) => {\n", "const needsEmit = (p) => {\nif (this.isPlainMethod(p)) return false;\n", 2],
+    [
+        'this.markMethodUsed("*" + idName(expr.name));\n',
+        'this.markMethodUsed("*" + idName(expr.name)); this.noteUnknownCall(expr);\n',
+        2,
+    ],
+    ["desc.compiledCallExpr = wr.emitExpr(\n", "desc.compiledCallExpr = this.newPlain(expr) || wr.emitExpr(\n", 2],
 ]
 
 exports.patchCompiler = source =>
