@@ -1,23 +1,24 @@
 /**
- * The firmware's one TCP connection, and the only file that imports `@devicescript/net`.
+ * The firmware's one TCP connection, over the raw socket calls of the virtual machine.
  *
  * Owns opening with a time limit, writing in pieces that the socket takes, reading, closing. Never interprets a byte and
  * never throws: a connection that is over says so by `receive` giving null and `send` giving false.
  *
- * Input comes through the package's `connect` and `Socket.recv`, which queue what arrives. The raw calls under that class
- * are used in three places, because there the class is wrong (2.16.4):
- * - `send` throws after the socket answered -1 ("busy"), although nothing was taken and a later try succeeds;
- * - `close` does not end a `recv` that is waiting, so whoever reads would wait for ever;
- * - a `connect` that runs into its time limit throws the socket away while it is still opening, and nobody can close it.
+ * Not by `@devicescript/net` (2.16.4): its `send` throws when the socket is only busy, its `close` lets a `recv` wait for
+ * ever, a time limit in `connect` leaves a socket that nobody can close, and its emitters take 1 KB of the heap.
  */
 
 import * as ds from "@devicescript/core"
-import { connect, Socket } from "@devicescript/net"
 
 type RawSockets = typeof ds & {
+    _socketOpen(host: string, port: number): number
     _socketClose(): number
     _socketWrite(data: Buffer): number
+    /** "open", "data" with a buffer, "close", "error" with a text. There is one socket, so none is named. */
+    _socketOnEvent(event: string, data?: any): void
 }
+
+const raw = ds as RawSockets
 
 /** ESP32 copies each write and its TLS asserts at about 4 KB. */
 const writeBytes = 1024
@@ -26,30 +27,26 @@ const writeRetryMs = 10
 /** The socket's queue is full; nothing was taken. */
 const busy = -1
 
-function closeRaw(): void {
-    const _ignored = (ds as RawSockets)._socketClose()
-}
+/** Whose the socket is. */
+let current: Connection
 
 export class Connection {
-    private socket: Socket
+    private isOpen = false
     private over = false
+    private pieces: Buffer[] = []
+    private waiting: ds.Fiber
 
-    constructor(socket: Socket) {
-        this.socket = socket
+    /** Whether it is open within `timeoutMs`. */
+    async open(host: string, port: number, timeoutMs: number): Promise<boolean> {
+        if (raw._socketOpen(host, port) === 0 && !this.isOpen && !this.over) await this.wait(timeoutMs)
+        return this.isOpen && !this.over
     }
 
     /** What came next; undefined when nothing did within `timeoutMs`; null when the connection is over. */
     async receive(timeoutMs: number): Promise<Buffer> {
-        if (this.over) return null
-        try {
-            const data = await this.socket.recv(timeoutMs)
-            if (this.over) return null
-            if (data === null) this.over = true
-            return data
-        } catch (_error) {
-            this.over = true
-            return null
-        }
+        if (this.pieces.length === 0 && !this.over) await this.wait(timeoutMs)
+        if (this.pieces.length > 0) return this.pieces.shift()
+        return this.over ? null : undefined
     }
 
     /** Whether the socket took all of `data`. One caller at a time: pieces of two senders would mix. */
@@ -60,7 +57,7 @@ export class Connection {
             if (this.over) return false
             const whole = at === 0 && data.length <= writeBytes
             const piece = whole ? data : data.slice(at, Math.min(at + writeBytes, data.length))
-            const answer = (ds as RawSockets)._socketWrite(piece)
+            const answer = raw._socketWrite(piece)
             if (answer === 0) at += piece.length
             else if (answer !== busy || ds.millis() > untilMs) return false
             else await ds.sleep(writeRetryMs)
@@ -70,19 +67,36 @@ export class Connection {
 
     /** Ends the connection at once; a `receive` that waits gives null. */
     close(): void {
-        if (this.over) return
-        this.over = true
-        closeRaw()
-        Socket._socketOnEvent("close")
+        if (current !== this) return
+        current = undefined
+        const _ignored = raw._socketClose()
+        this.pieces = []
+        this.take("close", undefined)
+    }
+
+    /** What the socket tells. What came before its end can still be read. */
+    take(event: string, data: any): void {
+        if (event === "data") this.pieces.push(data)
+        else if (event === "open") this.isOpen = true
+        else this.over = true
+        if (this.waiting?.suspended) this.waiting.resume(undefined)
+    }
+
+    private async wait(timeoutMs: number): Promise<void> {
+        this.waiting = ds.Fiber.self()
+        await ds.suspend(timeoutMs)
+        this.waiting = undefined
     }
 }
 
 /** A connection, or undefined when there is none within `timeoutMs` (no network, nobody listens, no answer). */
 export async function openConnection(host: string, port: number, timeoutMs: number): Promise<Connection> {
-    try {
-        return new Connection(await connect({ host, port, proto: "tcp", timeout: timeoutMs }))
-    } catch (_error) {
-        closeRaw()
-        return undefined
+    raw._socketOnEvent = (event, data) => {
+        if (current) current.take(event, data)
     }
+    const connection = new Connection()
+    current = connection
+    if (await connection.open(host, port, timeoutMs)) return connection
+    connection.close()
+    return undefined
 }
