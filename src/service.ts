@@ -9,7 +9,7 @@
 import * as ds from "@devicescript/core"
 import type { Appliance } from "./appliance/appliance"
 import type { MqttClient } from "./mqtt/client"
-import { Signal } from "./mqtt/signal"
+import { newSignal, raise, raised } from "./mqtt/signal"
 
 type RawServers = typeof ds & {
     _onServerPacket(packet: ds.Packet): Promise<void>
@@ -29,7 +29,7 @@ const steadyAnnouncements = 15
 export class ApplianceServer {
     private appliance: Appliance
     private client: MqttClient
-    private changed = new Signal()
+    private changed = newSignal()
 
     constructor(appliance: Appliance, client: MqttClient) {
         this.appliance = appliance
@@ -40,7 +40,7 @@ export class ApplianceServer {
     }
 
     phaseChanged(): void {
-        this.changed.raise()
+        raise(this.changed)
     }
 
     private async announce(): Promise<void> {
@@ -60,13 +60,13 @@ export class ApplianceServer {
     private async tellChanges(): Promise<void> {
         let phase: number
         while (true) {
-            if (this.appliance.phase() === phase) await this.changed.wait()
+            if (this.appliance.phase() === phase) await raised(this.changed)
             phase = this.appliance.phase()
             const packet = ds.Appliance.spec.lookup("phaseChanged").encode(phase)
             await raw._serverSend(prepareEvent, packet)
             for (const pauseMs of repeatsMs) {
                 await raw._serverSend(serviceIndex, packet)
-                await this.changed.wait(pauseMs)
+                await raised(this.changed, pauseMs)
                 if (this.appliance.phase() !== phase) break
             }
         }

@@ -7,12 +7,15 @@
  *   boot muted volume session agenda0..agenda4   the appliance's own
  */
 
-import { readSetting, settings } from "@devicescript/settings"
+import type * as ds from "@devicescript/core"
+import { settings } from "@devicescript/settings"
 import { limits } from "../protocol/limits"
 import { isIdentifier, utf8Bytes } from "../protocol/text"
 import { unpackItem } from "./appliance/agenda"
 import type { AgendaItem } from "./appliance/answers"
 import type { Kept } from "./appliance/appliance"
+import { newSignal, raise, raised } from "./mqtt/signal"
+import { parseJson } from "./mqtt/text"
 
 export interface Provisioning {
     /** "" when something is missing or wrong. */
@@ -23,6 +26,27 @@ export interface Provisioning {
 }
 
 const maxBoot = 4294967295
+
+const answered = newSignal()
+let wantedKey = ""
+let answer: any
+
+/** The JSON value kept under `key`; undefined when there is none. Not by the package, which leaves emitters behind. */
+async function readSetting(key: string): Promise<any> {
+    wantedKey = key
+    ;(settings as any)._onPacket = hearSettings
+    await settings.get(key)
+    await raised(answered)
+    return answer
+}
+
+async function hearSettings(packet: ds.Packet): Promise<void> {
+    if (!packet || !packet.isReport || !packet.spec || packet.spec.name !== "get") return
+    const [key, bytes] = packet.decode()
+    if (key !== wantedKey) return
+    answer = bytes && bytes.length > 0 ? parseJson(bytes) : undefined
+    raise(answered)
+}
 
 async function readInteger(key: string, min: number, max: number, otherwise: number): Promise<number> {
     const value = await readSetting(key)

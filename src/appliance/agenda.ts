@@ -26,6 +26,13 @@ export function packItem(item: AgendaItem): string {
     return toJson(short)
 }
 
+/** Either may be undefined. */
+export function isSameItem(a: AgendaItem | undefined, b: AgendaItem | undefined): boolean {
+    if (!a || !b) return a === b
+    const isSameText = a.sid === b.sid && a.title === b.title && a.from === b.from && a.state === b.state
+    return isSameText && a.mine === b.mine && a.start === b.start && a.end === b.end
+}
+
 /** The session in a setting's value, or undefined: flash is an outside input. */
 export function unpackItem(value: any): AgendaItem | undefined {
     return hasShape(itemNote, value) ? value : undefined

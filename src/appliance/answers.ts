@@ -57,6 +57,25 @@ export interface JoinDone {
 
 const longestCode = 24
 
+// A parsed object brings its own copy of each field's name. What is kept is copied to objects whose names, and the most
+// usual values, lie in flash.
+
+const usualValues = ["scheduled", "opening", "open", "ended", "group", "room"]
+
+function usual(text: string): string {
+    const at = usualValues.indexOf(text)
+    return at < 0 ? text : usualValues[at]
+}
+
+export function ownItem(item: AgendaItem): AgendaItem {
+    const { sid, title, from, mine, start, end } = item
+    return { sid, title, from, mine, start, end, state: usual(item.state) }
+}
+
+export function ownEntry(entry: DirectoryEntry): DirectoryEntry {
+    return { id: entry.id, name: entry.name, kind: usual(entry.kind) }
+}
+
 export const itemNote = "{sid:t1~24,title:t0~48,from:t0~48,mine:i0~1,start:i0~32503680000,end:i0~32503680000,state:o}"
 
 /** The shape of the positive answer to a request. */

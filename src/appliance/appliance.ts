@@ -9,8 +9,17 @@ import { parseTopic, stateTopic } from "../../protocol/topics"
 import { toJson } from "../json"
 import { parseJson } from "../mqtt/text"
 import type { Request } from "../requests"
-import { isDue, isOver, packItem } from "./agenda"
-import { type Agenda, type AgendaItem, type DirectoryEntry, doneNote, hasShape, messageNote } from "./answers"
+import { isDue, isOver, isSameItem, packItem } from "./agenda"
+import {
+    type Agenda,
+    type AgendaItem,
+    type DirectoryEntry,
+    doneNote,
+    hasShape,
+    messageNote,
+    ownEntry,
+    ownItem,
+} from "./answers"
 import { Call } from "./call"
 import { Context, type Identity } from "./context"
 import { Link } from "./link"
@@ -37,7 +46,6 @@ export class Appliance {
     malformed = 0
 
     private agendaVersion = -1
-    private savedItems: string[] = []
     private publishedState = ""
 
     constructor(identity: Identity, kept: Kept, random: () => number) {
@@ -45,7 +53,6 @@ export class Appliance {
         this.link = new Link(this.context)
         this.call = new Call(this.context, this.link, kept.muted, kept.volume)
         this.agenda = kept.agenda
-        this.savedItems = kept.agenda.map(packItem)
         const call = this.call
         this.link.onAttached = () => call.on(CallEvent.Attached)
         this.link.onLost = () => call.on(CallEvent.SoundLost)
@@ -154,7 +161,7 @@ export class Appliance {
             case "leave":
                 return call.on(CallEvent.Left)
             case "directory":
-                this.directory = answer.list
+                this.directory = answer.list.map(ownEntry)
                 this.hasMoreDirectory = answer.next !== undefined
                 return
             case "book":
@@ -194,17 +201,32 @@ export class Appliance {
     private agendaCame(agenda: Agenda): void {
         if (agenda.n < this.agendaVersion) return
         this.agendaVersion = agenda.n
-        this.agenda = agenda.list
+        const before = this.agenda
+        this.agenda = agenda.list.map(ownItem)
         this.more = agenda.more
         const call = this.call
         const isListed = agenda.list.some(item => item.sid === call.sid && item.state !== "ended")
         // A list that is not full and without our session: it has ended or we are out of it.
         if (call.sid !== "" && !isListed && agenda.more === 0) call.ended()
         for (let i = 0; i < limits.agendaSessions; i++) {
-            const text = i < agenda.list.length ? packItem(agenda.list[i]) : '""'
-            if (text === (this.savedItems[i] || '""')) continue
-            this.savedItems[i] = text
-            this.context.effects.push({ type: "save", key: `agenda${i}`, text })
+            if (!isSameItem(before[i], this.agenda[i])) this.context.effects.push({ type: "save", key: `agenda${i}` })
+        }
+    }
+
+    /** What is to be in flash under a key of an effect `save`, as JSON. */
+    kept(key: string): string {
+        const call = this.call
+        switch (key) {
+            case "muted":
+                return call.muted ? "1" : "0"
+            case "volume":
+                return `${call.volume}`
+            case "session":
+                return toJson(call.phase === Phase.InSession || call.isRejoining ? call.sid : "")
+            default: {
+                const item = this.agenda[key.charCodeAt(6) - 48]
+                return item ? packItem(item) : '""'
+            }
         }
     }
 
@@ -241,6 +263,12 @@ export class Appliance {
     drop(item: AgendaItem): void {
         this.call.dismiss(item.sid)
         this.context.ask("", item.mine ? "cancel" : "decline", { sid: item.sid })
+    }
+
+    /** Nobody looks at the directory any more. */
+    forgetDirectory(): void {
+        this.directory = []
+        this.context.requests.drop("directory")
     }
 
     /** Asks for the page of the directory that starts at `from`. */

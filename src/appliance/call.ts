@@ -5,7 +5,6 @@
 
 import { limits } from "../../protocol/limits"
 import { ipv4ToInt } from "../../protocol/text"
-import { toJson } from "../json"
 import type { AgendaItem, JoinDone } from "./answers"
 import type { Context } from "./context"
 import type { Link } from "./link"
@@ -39,7 +38,7 @@ export class Call {
     private retryAtMs = -1
     private attempt = 0
     private verifiedAtMs = 0
-    private leg: JoinDone | undefined
+    private leg: { ssrc: number; ip: string; port: number } | undefined
     private dismissed: string[] = []
 
     constructor(context: Context, link: Link, muted: boolean, volume: number) {
@@ -99,11 +98,11 @@ export class Call {
             const { ssrc, port, pt, frameMs } = answer
             context.effects.push({ type: "open", ssrc, ip, port, payloadType: pt, frameMs })
         }
-        this.leg = answer
+        this.leg = { ssrc: answer.ssrc, ip: answer.ip, port: answer.port }
         if (this.phase === Phase.InSession) return
         this.phase = Phase.InSession
         this.isRejoining = false
-        context.effects.push({ type: "save", key: "session", text: toJson(this.sid) })
+        context.effects.push({ type: "save", key: "session" })
     }
 
     notJoined(reason: string, who: string, nextSeconds: number): void {
@@ -146,7 +145,7 @@ export class Call {
         this.muted = !this.muted
         const effects = this.context.effects
         effects.push({ type: "muted", on: this.muted })
-        effects.push({ type: "save", key: "muted", text: this.muted ? "1" : "0" })
+        effects.push({ type: "save", key: "muted" })
     }
 
     turnVolume(steps: number): void {
@@ -184,7 +183,7 @@ export class Call {
             this.notJoined("expired", "", 0)
         if (this.volumeSaveAtMs >= 0 && nowMs >= this.volumeSaveAtMs) {
             this.volumeSaveAtMs = -1
-            this.context.effects.push({ type: "save", key: "volume", text: `${this.volume}` })
+            this.context.effects.push({ type: "save", key: "volume" })
         }
         if (this.retryAtMs >= 0 && nowMs >= this.retryAtMs) {
             this.retryAtMs = -1
@@ -233,7 +232,7 @@ export class Call {
     private endSound() {
         const effects = this.context.effects
         effects.push({ type: "close" })
-        effects.push({ type: "save", key: "session", text: '""' })
+        effects.push({ type: "save", key: "session" })
         this.context.requests.drop("join")
         this.leg = undefined
         this.isRejoining = false

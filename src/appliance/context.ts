@@ -17,7 +17,8 @@ export type Effect =
     | { type: "watch"; ip: number; port: number }
     | { type: "muted"; on: boolean }
     | { type: "volume"; level: number }
-    | { type: "save"; key: string; text: string }
+    /** Keep what `Appliance.kept(key)` says when its turn has come. */
+    | { type: "save"; key: string }
 
 /** What came of something that a person asked for. */
 export interface Outcome {
@@ -43,7 +44,7 @@ export interface Identity {
 export class Context {
     identity: Identity
     /** Random numbers in 0..1. */
-    random: () => number
+    private random: () => number
     /** The device's own milliseconds, as of the event in hand. */
     nowMs = 0
     clock = new Clock()

@@ -8,9 +8,9 @@ import * as ds from "@devicescript/core"
 import { intToIpv4 } from "../../protocol/text"
 import { showLight } from "../board"
 import type { MqttClient } from "../mqtt/client"
-import { Signal } from "../mqtt/signal"
+import { newSignal, raise, raised } from "../mqtt/signal"
 import type { Button, Panel } from "../panel/panel"
-import { type View, viewOf } from "../panel/view"
+import { viewOf } from "../panel/view"
 import { ApplianceServer } from "../service"
 import { saveSetting } from "../settings"
 import type { Appliance } from "./appliance"
@@ -36,6 +36,9 @@ const turnMs = 250
 const checkEngineMs = 2000
 /** A screen on I2C takes some milliseconds for a picture. */
 const screenMs = 40
+/** Writing this to `streaming_samples` asks a sensor for its next so many readings. */
+const streamingReports = 199
+const setStreaming = 0x2003
 /** Commands for an engine that does not take them; its appearing writes everything again. */
 const maxMediaQueue = 24
 
@@ -45,15 +48,20 @@ export class Runner {
     client: MqttClient
     roles: Roles
     private server: ApplianceServer
-    private work = new Signal()
-    private mediaWork = new Signal()
-    private saveWork = new Signal()
-    private panelWork = new Signal()
-    private engineWork = new Signal()
+    private work = newSignal()
+    private mediaWork = newSignal()
+    private saveWork = newSignal()
+    private panelWork = newSignal()
     private mediaQueue: Effect[] = []
-    private saveQueue: { key: string; text: string }[] = []
-    private view: View
+    /** Keys of what is to be kept. */
+    private saveQueue: string[] = []
+    /** When the engine is to be asked how it is. */
+    private checkAtMs = 0
+    /** What the panel is to show and to sound. */
     private text = ""
+    private color = -1
+    private sound = ""
+    private pitch = 0
     /** What the screen shows; undefined when that is not known. */
     private shownText: string
     private phase: Phase
@@ -74,13 +82,12 @@ export class Runner {
         this.runMedia.start()
         this.runSaves.start()
         this.runPanel.start()
-        this.checkEngine.start()
     }
 
     /** Before an event is handled: its time. After it, as soon as this fiber rests: the effects. */
     begin(): Appliance {
         this.appliance.context.nowMs = ds.millis()
-        this.work.raise()
+        raise(this.work)
         return this.appliance
     }
 
@@ -94,10 +101,10 @@ export class Runner {
         this.panel.turn(steps)
     }
 
-    /** The screen has (re)appeared and shows nothing of ours. */
-    redraw() {
-        this.shownText = undefined
-        this.panelWork.raise()
+    /** A screen that has (re)appeared shows nothing of ours. */
+    redraw(isBound: boolean) {
+        if (!isBound) this.shownText = undefined
+        else if (this.shownText === undefined) raise(this.panelWork)
     }
 
     engineTells(packet: ds.Packet) {
@@ -117,8 +124,13 @@ export class Runner {
         }
     }
 
-    engineAppeared(): void {
-        this.engineWork.raise()
+    engineBound(isBound: boolean) {
+        if (isBound === this.appliance.context.isMediaUp) return
+        const appliance = this.begin()
+        if (!isBound) return appliance.mediaVanished()
+        appliance.mediaAppeared()
+        this.checkAtMs = 0
+        raise(this.mediaWork)
     }
 
     // ---- effects ----------------------------------------------------------------------------------------------------
@@ -132,38 +144,34 @@ export class Runner {
             appliance.context.effects = []
             for (const effect of effects) this.carryOut(effect)
             this.look()
-            await this.work.wait(turnMs)
+            await raised(this.work, turnMs)
         }
     }
 
     private carryOut(effect: Effect): void {
         switch (effect.type) {
-            case "publish": {
-                const client = this.client
-                client.publish.start(effect.topic, effect.payload, 1, effect.retain)
+            case "publish":
+                this.client.post(effect.topic, effect.payload, effect.retain)
                 return
-            }
-            case "save": {
-                const waiting = this.saveQueue.find(one => one.key === effect.key)
-                if (waiting) waiting.text = effect.text
-                else this.saveQueue.push({ key: effect.key, text: effect.text })
-                this.saveWork.raise()
+            case "save":
+                if (this.saveQueue.indexOf(effect.key) < 0) this.saveQueue.push(effect.key)
+                raise(this.saveWork)
                 return
-            }
             default:
                 if (this.mediaQueue.length >= maxMediaQueue) this.mediaQueue.shift()
                 this.mediaQueue.push(effect)
-                this.mediaWork.raise()
+                raise(this.mediaWork)
         }
     }
 
     private look(): void {
         const view = viewOf(this.panel)
-        const last = this.view
         const text = view.lines.join("\n")
-        if (!last || text !== this.text || view.led !== last.led || view.sound !== last.sound) this.panelWork.raise()
+        if (text !== this.text || view.led !== this.color || view.sound !== this.sound) raise(this.panelWork)
         this.text = text
-        this.view = view
+        this.color = view.led
+        this.sound = view.sound
+        this.pitch = view.pitch
         const phase = this.appliance.phase()
         if (phase === this.phase) return
         this.phase = phase
@@ -175,21 +183,19 @@ export class Runner {
         let color: number
         let sound = ""
         while (true) {
-            await this.panelWork.wait()
-            const view = this.view
-            if (!view) continue
+            await raised(this.panelWork)
             if (screen.isBound && this.shownText !== this.text) {
                 this.shownText = this.text
                 await screen.message.write(this.text)
             }
-            if (color !== view.led && (!led || led.isBound)) {
-                color = view.led
+            if (color !== this.color && (!led || led.isBound)) {
+                color = this.color
                 if (led) await led.pixels.write(Buffer.from([color >> 16, (color >> 8) & 255, color & 255]))
                 else await showLight(color)
             }
-            if (view.sound !== sound) {
-                sound = view.sound
-                if (sound !== "" && buzzer.isBound) await buzzer.playNote(view.pitch, 0.3, 150)
+            if (this.sound !== sound) {
+                sound = this.sound
+                if (sound !== "" && buzzer.isBound) await buzzer.playNote(this.pitch, 0.3, 150)
             }
             await ds.sleep(screenMs)
         }
@@ -197,10 +203,10 @@ export class Runner {
 
     private async runSaves(): Promise<void> {
         while (true) {
-            await this.saveWork.wait()
+            await raised(this.saveWork)
             while (this.saveQueue.length > 0) {
-                const one = this.saveQueue.shift()
-                await saveSetting(one.key, one.text)
+                const key = this.saveQueue.shift()
+                await saveSetting(key, this.appliance.kept(key))
             }
         }
     }
@@ -208,12 +214,13 @@ export class Runner {
     private async runMedia(): Promise<void> {
         const media = this.roles.media
         while (true) {
-            await this.mediaWork.wait()
+            await raised(this.mediaWork, checkEngineMs)
             while (this.mediaQueue.length > 0) {
                 const effect = this.mediaQueue.shift()
                 // Writing to an absent role waits for it; what it missed is written again when it appears.
                 if (media.isBound) await this.command(media, effect)
             }
+            await this.checkEngine(media)
         }
     }
 
@@ -235,28 +242,25 @@ export class Runner {
     }
 
     /** An engine that restarted unseen has forgotten the mute, the leg and maybe its port: ask it now and then. */
-    private async checkEngine(): Promise<void> {
-        const media = this.roles.media
-        while (true) {
-            if (media.isBound) {
-                // The answers come to `engineTells`.
-                await media.sendCommand(ds.MediaEngineCodes.RegAddress)
-                await media.sendCommand(ds.MediaEngineCodes.RegMuted)
-            }
-            await this.engineWork.wait(checkEngineMs)
-        }
+    private async checkEngine(media: ds.MediaEngine): Promise<void> {
+        const nowMs = ds.millis()
+        if (!media.isBound || nowMs < this.checkAtMs) return
+        this.checkAtMs = nowMs + checkEngineMs
+        // The answers come to `engineTells`.
+        await media.sendCommand(ds.MediaEngineCodes.RegAddress)
+        await media.sendCommand(ds.MediaEngineCodes.RegMuted)
     }
 }
 
 /**
  * Packets are taken where they come in, not from the roles' emitters: those keep only the last of several events that
- * come at once, and cost 300 bytes of heap for each subscription. What is not taken here goes its usual way.
+ * come at once, and cost 300 bytes of heap for each subscription. Undefined: the role may have been bound or unbound.
  */
-function take(role: ds.Role, handler: (packet: ds.Packet) => boolean): void {
+function hear(role: ds.Role, handler: (packet: ds.Packet) => void): void {
     const any = role as any
-    const usual = any._onPacket
     any._onPacket = async (packet: ds.Packet) => {
-        if (!packet || !packet.spec || !packet.isReport || !handler(packet)) await usual(packet)
+        if (!packet || packet.serviceCommand === 0) handler(undefined)
+        else if (packet.spec && packet.isReport) handler(packet)
     }
 }
 
@@ -264,30 +268,34 @@ function listenToPeople(runner: Runner): void {
     const { call, menu, mute, knob, screen } = runner.roles
     const buttons = [call, menu, mute]
     buttons.forEach((role, button) => {
-        take(role, packet => {
-            if (packet.isEvent && packet.spec.name === "down") runner.press(button)
-            return true
+        hear(role, packet => {
+            if (packet && packet.isEvent && packet.spec.name === "down") runner.press(button)
         })
     })
     let position: number
-    knob.reading.subscribe(reading => {
-        if (position !== undefined && reading !== position) runner.turn(reading - position)
-        position = reading
+    hear(knob, packet => {
+        if (!packet) {
+            if (knob.isBound) askForReadings.start(knob)
+        } else if (packet.isRegGet && packet.spec.name === "reading") {
+            const reading = packet.decode()
+            if (position !== undefined && reading !== position) runner.turn(reading - position)
+            position = reading
+        }
     })
-    screen.binding().subscribe(() => runner.redraw())
+    hear(screen, packet => {
+        if (!packet) runner.redraw(screen.isBound)
+    })
+}
+
+async function askForReadings(knob: ds.RotaryEncoder): Promise<void> {
+    await knob.sendCommand(setStreaming, Buffer.from([streamingReports]))
 }
 
 function listenToEngine(runner: Runner): void {
     const media = runner.roles.media
-    media.binding().subscribe(isBound => {
-        const appliance = runner.begin()
-        if (isBound) appliance.mediaAppeared()
-        else appliance.mediaVanished()
-        runner.engineAppeared()
-    })
-    take(media, packet => {
-        runner.engineTells(packet)
-        return true
+    hear(media, packet => {
+        if (packet) runner.engineTells(packet)
+        else runner.engineBound(media.isBound)
     })
 }
 

@@ -20,7 +20,7 @@ import { type Connection, openConnection } from "../network"
 import { Backoff } from "./backoff"
 import { Inbox, type Incoming } from "./inbox"
 import { type MqttOptions, Why } from "./options"
-import { Outbox } from "./outbox"
+import { Outbox, type Outgoing } from "./outbox"
 import {
     encodeConnect,
     encodeDisconnect,
@@ -30,7 +30,7 @@ import {
     PacketParser,
     Parsed,
 } from "./packet"
-import { Signal } from "./signal"
+import { newSignal, raise, raised } from "./signal"
 
 enum Stage {
     /** CONNECT was sent. */
@@ -104,9 +104,9 @@ export class MqttClient {
     private receivedMs = 0
     private upMs = 0
     private backoff = new Backoff()
-    private wake = new Signal()
-    private toWrite = new Signal()
-    private toDeliver = new Signal()
+    private wake = newSignal()
+    private toWrite = newSignal()
+    private toDeliver = newSignal()
 
     constructor(options: MqttOptions) {
         this.options = options
@@ -133,7 +133,7 @@ export class MqttClient {
         if (this.running) return
         this.running = true
         this.backoff.reset()
-        this.wake.raise()
+        raise(this.wake)
         if (this.started) return
         this.started = true
         this.run.start()
@@ -144,8 +144,8 @@ export class MqttClient {
     /** Says goodbye, so that the broker keeps the Will to itself. What was not acknowledged is given up. */
     async stop(): Promise<void> {
         this.running = false
-        this.toWrite.raise()
-        this.wake.raise()
+        raise(this.toWrite)
+        raise(this.wake)
         for (let i = 0; i < 100 && this.connection; i++) await ds.sleep(10)
         this.end(Why.Stopped)
         this.outbox.giveUpAll()
@@ -155,30 +155,40 @@ export class MqttClient {
     reconnectNow(): void {
         this.backoff.reset()
         this.end(Why.Asked)
-        this.wake.raise()
+        raise(this.wake)
     }
 
     /**
      * QoS 1: true when the broker has acknowledged it, however many reconnects later; until then the caller's fiber
-     * waits (use `client.publish.start(...)` not to). QoS 0: true when it was written. False at once when it is too long,
+     * waits. QoS 0: true when it was written. False at once when it is too long,
      * the outbox is full, the client is stopped, or QoS 0 finds no connection.
      */
     async publish(topic: string, payload: string | Buffer, qos: 0 | 1, retain: boolean): Promise<boolean> {
+        const item = this.enqueue(topic, payload, qos, retain)
+        return item ? await this.outbox.settled(item) : false
+    }
+
+    /** As `publish` at QoS 1, for whoever does not wait for its fate: whether it was taken. Costs no fiber. */
+    post(topic: string, payload: string, retain: boolean): boolean {
+        return this.enqueue(topic, payload, 1, retain) !== undefined
+    }
+
+    private enqueue(topic: string, payload: string | Buffer, qos: 0 | 1, retain: boolean): Outgoing {
         const topicBytes = Buffer.from(topic)
         const payloadBytes = typeof payload === "string" ? Buffer.from(payload) : payload
-        if (topicBytes.length < 1 || topicBytes.length > topicBytesLimit) return false
-        if (payloadBytes.length > this.options.maxPayloadBytes) return false
-        if (!this.running || (qos === 0 && !this.up)) return false
-        if (!this.outbox.hasRoom(topicBytes.length + payloadBytes.length + 8)) return false
+        if (topicBytes.length < 1 || topicBytes.length > topicBytesLimit) return undefined
+        if (payloadBytes.length > this.options.maxPayloadBytes) return undefined
+        if (!this.running || (qos === 0 && !this.up)) return undefined
+        if (!this.outbox.hasRoom(topicBytes.length + payloadBytes.length + 8)) return undefined
         const item = this.outbox.add(topicBytes, payloadBytes, qos, retain)
-        this.toWrite.raise()
-        return await this.outbox.settled(item)
+        raise(this.toWrite)
+        return item
     }
 
     private async run(): Promise<void> {
         while (true) {
             if (!this.running) {
-                await this.wake.wait()
+                await raised(this.wake)
                 continue
             }
             this.attempt++
@@ -193,13 +203,13 @@ export class MqttClient {
                 this.greeting = encodeConnect(this.options, !this.forgotten)
                 this.sentMs = this.receivedMs = ds.millis()
                 this.connection = connection
-                this.toWrite.raise()
+                raise(this.toWrite)
                 why = await this.converse(connection)
                 connection.close()
                 this.connection = undefined
             }
             this.disconnected(this.ending === Why.None ? why : this.ending)
-            if (this.running) await this.wake.wait(this.delayMs())
+            if (this.running) await raised(this.wake, this.delayMs())
         }
     }
 
@@ -209,11 +219,9 @@ export class MqttClient {
         while (this.ending === Why.None) {
             const late = this.overdue()
             if (late !== Why.None) return late
-            const data = await connection.receive(pollMs)
-            if (data === null) return Why.Closed
-            if (!data || this.leaving !== Why.None) continue
-            this.receivedMs = ds.millis()
-            this.parser.feed(data)
+            const came = await this.receive(connection)
+            if (came === null) return Why.Closed
+            if (!came || this.leaving !== Why.None) continue
             let parsed = this.parser.next()
             while (parsed !== Parsed.NeedMore) {
                 const why = this.stage === Stage.Greeting ? this.greeted(parsed) : this.take(parsed)
@@ -224,6 +232,15 @@ export class MqttClient {
             turn = await this.yieldAt(turn)
         }
         return Why.Closed
+    }
+
+    /** Feeds the parser what came. By itself, so that `converse` does not keep it while it waits for more. */
+    private async receive(connection: Connection): Promise<boolean> {
+        const data = await connection.receive(pollMs)
+        if (!data) return data === null ? null : false
+        this.receivedMs = ds.millis()
+        if (this.leaving === Why.None) this.parser.feed(data)
+        return true
     }
 
     /** Counts work and gives way after some: also pieces that were queued are read without ever waiting. */
@@ -243,7 +260,7 @@ export class MqttClient {
         if (now - this.sentMs >= halfMs || now - this.receivedMs >= halfMs) {
             this.pingMs = now
             this.pingDue = true
-            this.toWrite.raise()
+            raise(this.toWrite)
         }
         return Why.None
     }
@@ -260,7 +277,7 @@ export class MqttClient {
             this.forgotten = true
             this.leaving = Why.Forgotten
         }
-        this.toWrite.raise()
+        raise(this.toWrite)
         return Why.None
     }
 
@@ -270,16 +287,18 @@ export class MqttClient {
         switch (parsed) {
             case Parsed.Publish:
                 if (this.inbox.add(parser.topic, parser.payload, packetId, this.attempt)) this.received++
-                this.toDeliver.raise()
+                // From here on the inbox alone decides how long it stays in memory.
+                parser.payload = undefined
+                raise(this.toDeliver)
                 return Why.None
             case Parsed.Refused:
                 this.refused++
                 if (packetId > 0) this.inbox.add(undefined, undefined, packetId, this.attempt)
-                this.toDeliver.raise()
+                raise(this.toDeliver)
                 return Why.None
             case Parsed.PubAck:
                 this.outbox.acknowledged(parser.packetId, this.attempt)
-                this.toWrite.raise()
+                raise(this.toWrite)
                 return Why.None
             case Parsed.PingResp:
                 this.pingMs = 0
@@ -293,7 +312,7 @@ export class MqttClient {
                 if (this.connections > 0) this.reconnects++
                 this.connections++
                 this.announce = true
-                this.toDeliver.raise()
+                raise(this.toDeliver)
                 return Why.None
             default:
                 return Why.Malformed
@@ -351,7 +370,7 @@ export class MqttClient {
                 if (!sent && connection === this.connection) this.end(Why.WriteFailed)
             } else if (connection && this.leaving !== Why.None && this.ending === Why.None)
                 await this.sayGoodbye(connection)
-            else await this.toWrite.wait()
+            else await raised(this.toWrite)
         }
     }
 
@@ -396,8 +415,8 @@ export class MqttClient {
                 // Resets the VM's limit of steps: a handler that never waits would else use up everybody's.
                 await ds.sleep(0)
             } else {
-                if (this.inbox.overflowed) this.toWrite.raise()
-                await this.toDeliver.wait()
+                if (this.inbox.overflowed) raise(this.toWrite)
+                await raised(this.toDeliver)
             }
         }
     }
@@ -416,7 +435,7 @@ export class MqttClient {
         while (item.attempt === this.attempt && this.acknowledgements.length >= turnPackets) await ds.sleep(10)
         if (item.packetId === 0 || item.attempt !== this.attempt) return
         this.acknowledgements.push(item.packetId)
-        this.toWrite.raise()
+        raise(this.toWrite)
     }
 
     private failed(error: unknown): void {

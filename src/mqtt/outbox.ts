@@ -14,7 +14,7 @@ enum Fate {
     GivenUp = 2,
 }
 
-class Outgoing {
+export class Outgoing {
     packet: Buffer
     payloadBytes: number
     qos: number

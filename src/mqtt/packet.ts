@@ -163,7 +163,7 @@ export class PacketParser {
     next(): Parsed {
         const piece = this.piece
         while (this.weight > 0) {
-            if (this.at >= piece.length) return Parsed.NeedMore
+            if (this.at >= piece.length) return this.needMore()
             const byte = piece[this.at]
             this.at++
             if (this.first < 0) this.first = byte
@@ -191,10 +191,17 @@ export class PacketParser {
         }
         this.have += came
         this.at += came
-        if (this.have < length) return Parsed.NeedMore
+        if (this.have < length) return this.needMore()
         const first = this.first
         this.startPacket()
         return this.decode(body, start, first, length)
+    }
+
+    /** The piece is read: it must not stay in memory until the next one comes. */
+    private needMore(): Parsed {
+        this.piece = nothing
+        this.at = 0
+        return Parsed.NeedMore
     }
 
     private startPacket(): void {

@@ -113,6 +113,7 @@ export class Panel {
     }
 
     private open(page: Page): void {
+        if (page === Page.Home) this.appliance.forgetDirectory()
         this.page = page
         this.cursor = 0
     }

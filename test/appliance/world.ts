@@ -142,7 +142,7 @@ export class World {
             case "publish":
                 return this.answer(effect)
             case "save":
-                this.saved[effect.key] = effect.text
+                this.saved[effect.key] = this.appliance.kept(effect.key)
                 return
             case "muted":
                 this.engine.muted = effect.on
