@@ -1,7 +1,7 @@
 /**
  * One compilation by the DeviceScript compiler, in a process of its own:
  *
- *     node build/compile.cjs <entry.ts> <output folder>
+ *     node build/compile.cjs <entry.ts> <output folder> [<version>]
  *
  * Writes `program.devs`, `program.json` (debug information) and `services.json` (compiled service specs) into the folder,
  * and one JSON line `{"ok", "problems": [{file, line, column, text}]}` on standard output.
@@ -20,14 +20,15 @@ const root = path.join(__dirname, "..")
 const bundle = path.join(root, "node_modules/@devicescript/cli/built/devicescript-cli.cjs")
 
 async function main() {
-    const [entry, outFolder] = process.argv.slice(2)
-    if (!entry || !outFolder) throw new Error("usage: node build/compile.cjs <entry.ts> <output folder>")
+    const [entry, outFolder, version] = process.argv.slice(2)
+    if (!entry || !outFolder) throw new Error("usage: node build/compile.cjs <entry.ts> <output folder> [<version>]")
     process.chdir(root)
     // The compiler reports on the console; standard output belongs to the answer.
     const answer = process.stdout.write.bind(process.stdout)
     process.stdout.write = process.stderr.write.bind(process.stderr)
     console.log = console.info = console.debug = () => {}
 
+    globalThis.programVersion = version
     const compileFile = loadCompiler()
     // It resolves the folder against the working directory, an absolute one included.
     const result = await compileFile(path.relative(root, path.resolve(entry)), {

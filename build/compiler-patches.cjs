@@ -2,7 +2,8 @@
  * What this project changes in the DeviceScript compiler, as replacements in the text of the CLI's bundle.
  * Fails when a place is not found as often as expected, so that another version of the CLI cannot be taken by mistake.
  *
- * 1. Reproducible: the version stamp with the time of day is left out.
+ * 1. Reproducible: in place of a version with the time of day the program carries the one that `compile.cjs` is given
+ *    (`ds._dcfgString("@version")`).
  * 2. No names of functions in the image: 3 KB of an appliance. Panics report `pc` and `F<number>`; the debug information
  *    beside the image (`functions`, `srcmap`) has the names and lines that belong to them.
  * 3. Plain classes cost nothing at run time. The compiler writes a class as an object of its methods, built when the program
@@ -97,6 +98,11 @@ emitWaitingMethods() {
 /** Text, its replacement, and how often it stands in the bundle, which holds the compiler twice. */
 const replacements = [
     ["function isGit() {", "function isGit() { return false;", 1],
+    [
+        'let version = (_b = pkgJSON.version) != null ? _b : "(no version)";\n',
+        'let version = lcfg.hwInfo["@version"] = globalThis.programVersion;\n',
+        1,
+    ],
     [
         'this.nameIdx = this.prog.addString(this.name.replace(/_F\\d+$/, ""));',
         'this.nameIdx = this.prog.addString("");',

@@ -20,7 +20,7 @@ import {
     statSync,
     utimesSync,
 } from "node:fs"
-import { dirname, join, relative, resolve } from "node:path"
+import { basename, dirname, join, relative, resolve } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { withLock } from "./lock.ts"
 import { type Manifest, readManifest } from "./manifest.ts"
@@ -31,6 +31,8 @@ const cacheFolder = join(buildFolder, "firmware/cache")
 
 /** What shapes every program beside its own sources. */
 const sharedSources = ["services", "boards", "build/compile.cjs", "build/compiler-patches.cjs", "package-lock.json"]
+/** A program tells as its version the beginning of the hash of all that it is made of. */
+const versionDigits = 16
 const cachedProgramsMax = 60
 const compileTimeoutMs = 120_000
 
@@ -102,7 +104,7 @@ async function compileInto(entryFile: string, target: string): Promise<CompilePr
     rmSync(work, { recursive: true, force: true })
     mkdirSync(work, { recursive: true })
     try {
-        const answer = await runCompiler(entryFile, work)
+        const answer = await runCompiler(entryFile, work, basename(target).slice(0, versionDigits))
         if (!answer.ok) return answer.problems
         mkdirSync(cacheFolder, { recursive: true })
         rmSync(target, { recursive: true, force: true })
@@ -114,9 +116,13 @@ async function compileInto(entryFile: string, target: string): Promise<CompilePr
     }
 }
 
-function runCompiler(entryFile: string, folder: string): Promise<{ ok: boolean; problems: CompileProblem[] }> {
+function runCompiler(
+    entryFile: string,
+    folder: string,
+    version: string,
+): Promise<{ ok: boolean; problems: CompileProblem[] }> {
     return new Promise(done => {
-        const child = spawn(process.execPath, [join(root, "build/compile.cjs"), entryFile, folder], {
+        const child = spawn(process.execPath, [join(root, "build/compile.cjs"), entryFile, folder, version], {
             cwd: root,
             stdio: ["ignore", "pipe", "pipe"],
             timeout: compileTimeoutMs,
