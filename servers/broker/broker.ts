@@ -186,7 +186,7 @@ class Broker {
         const party = client && this.parties.of(client)
         this.metrics.refusals.inc({ what: "packet", reason })
         if (client) this.parties.leave(client, "malformed")
-        if (party || this.failures.failed(connection.address, Date.now()))
+        if (party || this.failures.failed(connection.address, performance.now()))
             this.log.warn({ id: party?.entry.id, address: connection.address, reason }, "packet refused")
         connection.socket.destroy()
     }
@@ -204,7 +204,7 @@ class Broker {
             const connection = this.connections.of(client.conn)
             if (!connection || connection.problem) return
             this.metrics.refusals.inc({ what: "connection", reason: "noLogin" })
-            if (this.failures.failed(connection.address, Date.now()))
+            if (this.failures.failed(connection.address, performance.now()))
                 this.log.warn(
                     { address: connection.address, error: printable(error.message) },
                     "connection without login",

@@ -27,7 +27,6 @@ export const brokerLimits = {
     subscribeBytes: 2048,
     /** `parley/v1/ep/<id>/out/rs/<rs>/<verb>` is the deepest. */
     topicLevels: 8,
-    subscriptionsPerClient: 16,
     /** Refused subscriptions of one connection, after which it is closed. */
     refusalsPerConnection: 16,
     keepaliveSecondsMax: 60,
@@ -58,6 +57,14 @@ export function deliveryLimits(kind: RightsKind): DeliveryLimits {
         waitingBytes: 16 * 1024 * 1024,
         socketBytes: 16 * 1024 * 1024,
     }
+}
+
+/**
+ * Subscriptions of one client. A routing server reads the state of each endpoint that is attached to it; an appliance has
+ * one subscription in all.
+ */
+export function subscriptionsMost(kind: RightsKind): number {
+    return kind === "ep" ? 16 : 8192
 }
 
 /** QoS 1 messages kept for a party of a persistent session: as many as may be on their way to one that is connected. */

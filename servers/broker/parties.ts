@@ -15,7 +15,7 @@ import { type CredentialEntry, groupServerId } from "./credentials.ts"
 import { Delivery } from "./delivery.ts"
 import type { FailedLogins } from "./failures.ts"
 import type { KnownParties } from "./known.ts"
-import { brokerLimits, deliveryLimits } from "./limits.ts"
+import { brokerLimits, deliveryLimits, subscriptionsMost } from "./limits.ts"
 import { decideLogin, type LoginAttempt, printable } from "./login.ts"
 import type { BrokerMetrics } from "./metrics.ts"
 import type { OfflineMemory } from "./offline.ts"
@@ -101,7 +101,7 @@ export class Parties {
                 retain: packet.will.retain ?? false,
             },
         }
-        const nowMs = Date.now()
+        const nowMs = performance.now()
         const context = {
             find: (id: string) => this.known.find(id),
             heldOff: this.failures.isHeldOff(connection.address, nowMs),
@@ -130,11 +130,16 @@ export class Parties {
             before.leaving ??= "takenOver"
             this.log.info({ id, address: connection.address }, "takes over from its earlier connection")
         }
-        const delivery = new Delivery(client, deliveryLimits(kind), Date.now, what => {
-            this.leave(client, "tooSlow")
-            this.log.warn({ id, what }, "disconnected: too slow")
-            client.close()
-        })
+        const delivery = new Delivery(
+            client,
+            deliveryLimits(kind),
+            () => performance.now(),
+            what => {
+                this.leave(client, "tooSlow")
+                this.log.warn({ id, what }, "disconnected: too slow")
+                client.close()
+            },
+        )
         const party: Party = { client, entry, rights, delivery, refusedSubscriptions: 0, leaving: undefined }
         this.parties.set(client, party)
         this.connected.set(id, party)
@@ -192,7 +197,9 @@ export class Parties {
         const { topic, qos } = subscription
         const held = (client as Client & { subscriptions: Record<string, unknown> }).subscriptions
         // A filter that it already has may be subscribed again.
-        const problem = subscribeProblem(party.rights, topic, qos, topic in held ? 0 : Object.keys(held).length)
+        const most = subscriptionsMost(party.entry.kind)
+        const subscriptions = { held: topic in held ? 0 : Object.keys(held).length, most }
+        const problem = subscribeProblem(party.rights, topic, qos, subscriptions)
         if (!problem) return subscription
         this.metrics.refusals.inc({ what: "subscribe", reason: problem.reason })
         const told = { id: party.entry.id, filter: printable(topic), reason: problem.reason, what: problem.what }

@@ -41,17 +41,14 @@ export function subscribeProblem(
     rights: Rights,
     filter: string,
     qos: number,
-    subscriptions: number,
+    subscriptions: { held: number; most: number },
 ): Problem<SubscribeProblemReason> | undefined {
     const topic = topicProblem(filter)
     if (topic) return topic
     if (qos > 1) return { reason: "qos2", what: "QoS 2 is not offered" }
     if (!maySubscribe(rights, filter)) return { reason: "notAllowed", what: "no right to read these topics" }
-    if (subscriptions >= brokerLimits.subscriptionsPerClient)
-        return {
-            reason: "tooManySubscriptions",
-            what: `more than ${brokerLimits.subscriptionsPerClient} subscriptions`,
-        }
+    if (subscriptions.held >= subscriptions.most)
+        return { reason: "tooManySubscriptions", what: `more than ${subscriptions.most} subscriptions` }
     return undefined
 }
 

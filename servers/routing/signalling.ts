@@ -37,6 +37,8 @@ export interface SignallingOptions {
 
 const backOff = { firstMs: 250, maxMs: 5000 }
 const stopWithinMs = 2000
+/** Filters in one SUBSCRIBE, which brokers limit in size. */
+const filtersPerSubscribe = 32
 
 export class Signalling {
     readonly counters = { received: 0, dropped: 0, limited: 0, oversize: 0, connections: 0 }
@@ -116,12 +118,18 @@ export class Signalling {
 
     follow(ep: string) {
         this.#followed.add(ep)
-        if (this.#connected) this.#client.subscribe(stateTopic("ep", ep), { qos: 1 }, error => error && ignore())
+        // Also while the first subscriptions are on their way: what was kept for us comes before they are granted.
+        if (!this.#client.connected) return
+        this.#client.subscribe(stateTopic("ep", ep), { qos: 1 }, (error, grants) => {
+            const refused = grants?.some(grant => grant.qos > 2)
+            if (refused || (error && this.#connected))
+                this.#options.log.warn({ ep, reason: error?.message ?? "refused" }, "state cannot be followed")
+        })
     }
 
     unfollow(ep: string) {
         this.#followed.delete(ep)
-        if (this.#connected) this.#client.unsubscribe(stateTopic("ep", ep), () => {})
+        if (this.#client.connected) this.#client.unsubscribe(stateTopic("ep", ep), () => {})
     }
 
     /** Retained. Only while connected: each connection begins with the present state anyway. */
@@ -153,10 +161,12 @@ export class Signalling {
         const { id, broker, log } = this.#options
         const filters = [inboxFilter("rs", id), endpointToServerTopic("+", id, "#"), groupStateTopic]
         const all = [...filters, ...[...this.#followed].map(ep => stateTopic("ep", ep))]
-        this.#client.subscribe(all, { qos: 1 }, (error, grants) => {
-            if (error) return this.#tell(`subscribing failed: ${error.message}`)
-            const refused = grants?.find(grant => grant.qos > 2)
-            if (refused) return this.#tell(`the broker does not let us read ${refused.topic}`)
+        this.#subscribe(all, problem => {
+            if (problem) {
+                // Deaf is worse than away: only a new connection asks again.
+                this.#client.stream.destroy()
+                return this.#tell(problem)
+            }
             this.#attempt = 0
             this.#lastProblem = ""
             this.#client.options.reconnectPeriod = backOffMs(0, Math.random(), backOff)
@@ -165,6 +175,18 @@ export class Signalling {
             log.info({ broker: `${broker.host}:${broker.port}` }, "connected to the broker")
             this.#options.submit({ type: "connected" })
             this.#becameReady()
+        })
+    }
+
+    /** In parts, one after the other; what is wrong, or undefined. */
+    #subscribe(filters: string[], done: (problem: string | undefined) => void) {
+        this.#client.subscribe(filters.slice(0, filtersPerSubscribe), { qos: 1 }, (error, grants) => {
+            if (error) return done(`subscribing failed: ${error.message}`)
+            const refused = grants?.find(grant => grant.qos > 2)
+            if (refused) return done(`the broker does not let us read ${refused.topic}`)
+            const rest = filters.slice(filtersPerSubscribe)
+            if (rest.length === 0) done(undefined)
+            else this.#subscribe(rest, done)
         })
     }
 

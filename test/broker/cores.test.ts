@@ -88,10 +88,13 @@ describe("a message", () => {
     })
 
     test("is subscribed only where it may be read, a bounded number of times", () => {
-        assert.equal(subscribeProblem(room, "parley/v1/ep/a/in/#", 1, 0), undefined)
-        assert.equal(subscribeProblem(room, "parley/v1/ep/a/in/#", 2, 0)?.reason, "qos2")
-        assert.equal(subscribeProblem(room, "#", 1, 0)?.reason, "notAllowed")
-        assert.equal(subscribeProblem(room, "parley/v1/ep/a/in/#", 1, 16)?.reason, "tooManySubscriptions")
+        assert.equal(subscribeProblem(room, "parley/v1/ep/a/in/#", 1, { held: 0, most: 16 }), undefined)
+        assert.equal(subscribeProblem(room, "parley/v1/ep/a/in/#", 2, { held: 0, most: 16 })?.reason, "qos2")
+        assert.equal(subscribeProblem(room, "#", 1, { held: 0, most: 16 })?.reason, "notAllowed")
+        assert.equal(
+            subscribeProblem(room, "parley/v1/ep/a/in/#", 1, { held: 16, most: 16 })?.reason,
+            "tooManySubscriptions",
+        )
     })
 })
 
