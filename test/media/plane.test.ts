@@ -5,6 +5,7 @@ import { describe, type TestContext, test } from "node:test"
 import { createRandom } from "../../media/random.ts"
 import { writeRtp } from "../../media/rtp.ts"
 import { probeAnswers, probeAsks, probeBytes, readProbe, writeProbe } from "../../protocol/probe.ts"
+import { eventually } from "../support/deadline.ts"
 import { connect, startPlanes, type TestPlane } from "./support.ts"
 
 async function startSocket(context: TestContext, ip: string): Promise<Socket> {
@@ -26,9 +27,15 @@ function probe(sequence: number): Buffer {
 async function settled(socket: Socket, { port, ip }: TestPlane): Promise<Buffer> {
     socket.send(probe(99), port, ip)
     for (;;) {
-        const [answer] = (await once(socket, "message", { signal: AbortSignal.timeout(5000) })) as [Buffer]
+        const [answer] = (await once(socket, "message", { signal: AbortSignal.timeout(30_000) })) as [Buffer]
         if (readProbe(answer)?.sequence === 99) return answer
     }
+}
+
+/** Waits until so many ticks have passed. */
+async function ticks({ plane }: TestPlane, count: number): Promise<void> {
+    const from = plane.statistics().ticks.done
+    await eventually(() => plane.statistics().ticks.done >= from + count, `${count} ticks`)
 }
 
 function rtp(ssrc: number, payloadType = 0, bytes = 160): Buffer {
@@ -79,6 +86,52 @@ describe("the media plane", () => {
         assert.equal(datagrams.wrongPayload, 2)
         assert.equal(datagrams.accepted, 1)
         assert.equal(legs[0]!.received, 1)
+    })
+
+    test("sends nothing to an address from which the leg was not heard, nor to one that it moves to", async context => {
+        const [plane] = await startPlanes(context, ["127.9.26.11"])
+        const member = await startSocket(context, "127.9.26.1")
+        const victim = await startSocket(context, "127.9.26.2")
+        const came = { member: 0, victim: 0 }
+        member.on("message", datagram => (came.member += readProbe(datagram) ? 0 : 1))
+        victim.on("message", datagram => (came.victim += readProbe(datagram) ? 0 : 1))
+        const leg = { session: "s", endpoint: "a", ssrc: 7 }
+        const ofVictim = { ...leg, remoteIp: "127.9.26.2", remotePort: victim.address().port }
+        const ofMember = { ...leg, remoteIp: "127.9.26.1", remotePort: member.address().port }
+        const sent = () => plane!.plane.statistics().legs[0]!.sent
+
+        plane!.plane.addLeg(ofVictim)
+        // The right SSRC from elsewhere, a wrong one and a wrong payload from there prove nothing.
+        member.send(rtp(7), plane!.port, plane!.ip)
+        victim.send(rtp(8), plane!.port, plane!.ip)
+        victim.send(rtp(7, 8), plane!.port, plane!.ip)
+        await settled(victim, plane!)
+        await ticks(plane!, 5)
+        assert.equal(sent(), 0)
+
+        plane!.plane.addLeg(ofMember)
+        member.send(rtp(7), plane!.port, plane!.ip)
+        await once(member, "message", { signal: AbortSignal.timeout(30_000) })
+        assert.ok(sent() > 0, "one packet from there opens it")
+        plane!.plane.addLeg(ofVictim)
+        const before = sent()
+        await ticks(plane!, 5)
+        assert.equal(sent(), before, "a leg that moves is proven anew")
+        await settled(victim, plane!)
+        assert.equal(came.victim, 0)
+    })
+
+    test("tells since when a leg is not heard, also when it never was", async context => {
+        const [plane] = await startPlanes(context, ["127.9.27.11"])
+        const member = await startSocket(context, "127.9.27.1")
+        const remotePort = member.address().port
+        plane!.plane.addLeg({ session: "s", endpoint: "a", ssrc: 7, remoteIp: "127.9.27.1", remotePort })
+        await ticks(plane!, 3)
+        const [silent] = plane!.plane.silentLegs(40)
+        assert.deepEqual([silent?.session, silent?.endpoint], ["s", "a"])
+        member.send(rtp(7), plane!.port, plane!.ip)
+        await settled(member, plane!)
+        assert.deepEqual(plane!.plane.silentLegs(40_000), [])
     })
 
     test("refuses what it cannot hold, with what is wrong, and is idempotent for what it holds", async context => {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { pcmuPayloadType } from "../../media/g711.ts"
+import type { JoinDone } from "../../protocol/messages.ts"
 import { readProbe, writeProbe } from "../../protocol/probe.ts"
 import type { Peer } from "../../protocol/servers.ts"
 import type { RunningBroker } from "../../servers/broker/broker.ts"
@@ -116,7 +117,7 @@ describe("the routing servers of a system", () => {
             await group.publish(`parley/v1/rs/${id}/in/group/session`, { ...session, members })
 
         // Each endpoint attaches, joins, and is told where to send.
-        const legs = []
+        const legs: { endpoint: TestParty; socket: Socket; place: JoinDone; ep: string; rs: string }[] = []
         for (const [ep, rs] of [
             ["ep-a", "rs-a"],
             ["ep-b", "rs-b"],
@@ -143,13 +144,18 @@ describe("the routing servers of a system", () => {
             b.socket.on("message", packet => packet.subarray(12).some(byte => (byte & 0x7f) < 0x60) && done()),
         )
         let sequence = 0
-        const speaking = setInterval(() => {
-            const packet = Buffer.alloc(172, Buffer.from([0x00, 0x80]))
+        const say = ({ socket, place }: { socket: Socket; place: JoinDone }, sound: Buffer) => {
+            const packet = Buffer.alloc(172, sound)
             packet.writeUInt16BE(0x8000 | pcmuPayloadType, 0)
             packet.writeUInt16BE(sequence, 2)
-            packet.writeUInt32BE(160 * sequence++, 4)
-            packet.writeUInt32BE(a.place.ssrc, 8)
-            a.socket.send(packet, a.place.port, a.place.ip)
+            packet.writeUInt32BE(160 * sequence, 4)
+            packet.writeUInt32BE(place.ssrc, 8)
+            socket.send(packet, place.port, place.ip)
+        }
+        const speaking = setInterval(() => {
+            say(a, Buffer.from([0x00, 0x80]))
+            say(b, Buffer.from([0xff]))
+            sequence++
         }, 20)
         stops.push(() => clearInterval(speaking))
         await within(heard, "sound of A at B")

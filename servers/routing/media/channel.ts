@@ -49,6 +49,8 @@ export class Channel {
     wasChosen = false
     sent = 0
     lastHeardMs = -1
+    /** Whether sound may be sent: not to an address that has not shown that it wants any. */
+    open = true
 
     private readonly packets = Array.from({ length: buffers }, () => Buffer.alloc(rtpHeaderBytes + frameSamples))
     private nextPacket = 0
@@ -66,8 +68,9 @@ export class Channel {
     }
 
     receive(packet: Uint8Array, header: RtpHeader, nowMs: number, excusedMs = 0): PushOutcome {
-        this.lastHeardMs = nowMs
-        return this.jitter.push(packet, header, nowMs, excusedMs)
+        const outcome = this.jitter.push(packet, header, nowMs, excusedMs)
+        if (outcome !== "wrong-size") this.lastHeardMs = nowMs
+        return outcome
     }
 
     /** Takes the sound of the tick that is due at `deadlineMs` out of the jitter buffer. */
@@ -88,6 +91,7 @@ export class Channel {
      * endpoint's clock and firewall see a steady stream; links get pauses.
      */
     send(payload: Uint8Array | undefined, tick: number): void {
+        if (!this.open) return
         const pausedBefore = this.silentTicks > hangoverTicks
         this.silentTicks = payload ? 0 : this.silentTicks + 1
         const pause =

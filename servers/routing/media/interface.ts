@@ -23,7 +23,10 @@ export interface MediaPlaneOptions {
     log?: (event: string, details: Record<string, unknown>) => void
 }
 
-/** An endpoint of a session at this server. Only RTP with this SSRC from this address is heard. */
+/**
+ * An endpoint of a session at this server. Only RTP with this SSRC from this address is heard, and nothing is sent there
+ * before the first such packet has come: endpoints send at once, so they miss nothing.
+ */
 export interface Leg {
     session: string
     endpoint: string
@@ -116,6 +119,8 @@ export interface MediaPlaneFace {
     /** An RTP packet that came from `peer` under `label`. Unknown ones are counted and dropped. Never throws. */
     receiveFromLink(peer: string, label: number, packet: Buffer): void
     dspUnitsUsed(): number
+    /** Legs from which nothing fit has come for `sinceMs`, or since they were added. */
+    silentLegs(sinceMs: number): Leg[]
     statistics(): PlaneStatistics
     close(): Promise<void>
 }

@@ -28,6 +28,8 @@ const u32 = 4294967295
 
 interface HeldLeg extends Leg {
     channel: Channel
+    /** When its endpoint joined last. */
+    sinceMs: number
 }
 
 interface HeldLink extends TreeLink {
@@ -77,8 +79,11 @@ export class MediaPlane implements MediaPlaneFace {
         if (held) {
             if (held.session !== leg.session || held.endpoint !== leg.endpoint)
                 return failure("taken", `SSRC ${leg.ssrc} belongs to another leg`, "maker")
+            held.sinceMs = systemClock.nowMs()
+            if (held.remoteIp === leg.remoteIp && held.remotePort === leg.remotePort) return success(undefined)
             held.remoteIp = leg.remoteIp
             held.remotePort = leg.remotePort
+            held.channel.open = false
             return success(undefined)
         }
         // An endpoint that joins again has forgotten its old leg; heard twice it would hear itself.
@@ -91,7 +96,11 @@ export class MediaPlane implements MediaPlaneFace {
             channel: new Channel("leg", randomInt(1, u32), randomInt(u32), packet =>
                 this.io?.send(packet, created.remoteIp, created.remotePort),
             ),
+            sinceMs: systemClock.nowMs(),
         }
+        // Anybody may name an address when they join. Only a packet from there proves that it wants to hear us; until
+        // then nothing is sent, so that nobody can turn our sound on somebody else.
+        created.channel.open = false
         this.legs.set(leg.ssrc, created)
         this.enter(leg.session, created.channel)
         return success(undefined)
@@ -155,6 +164,11 @@ export class MediaPlane implements MediaPlaneFace {
 
     dspUnitsUsed(): number {
         return this.legs.size * dspUnitsOf("leg") + this.countLinks() * dspUnitsOf("link")
+    }
+
+    silentLegs(sinceMs: number): Leg[] {
+        const heardBefore = systemClock.nowMs() - sinceMs
+        return [...this.legs.values()].filter(leg => Math.max(leg.sinceMs, leg.channel.lastHeardMs) < heardBefore)
     }
 
     statistics(): PlaneStatistics {
@@ -223,17 +237,19 @@ export class MediaPlane implements MediaPlaneFace {
         const leg = this.legs.get(this.header.ssrc)
         if (!leg) this.counts.unknownLeg++
         else if (leg.remotePort !== port || leg.remoteIp !== ip) this.counts.wrongAddress++
-        else this.deliver(leg.channel, datagram)
+        else if (this.deliver(leg.channel, datagram)) leg.channel.open = true
     }
 
-    private deliver(channel: Channel, packet: Buffer): void {
-        if (this.header.payloadType !== pcmuPayloadType) {
-            this.counts.wrongPayload++
-            return
-        }
-        const outcome = channel.receive(packet, this.header, systemClock.nowMs(), this.ticker.behindMs())
-        if (outcome === "wrong-size") this.counts.wrongPayload++
-        else this.counts.accepted++
+    /** Whether it was a packet that the stream may have. */
+    private deliver(channel: Channel, packet: Buffer): boolean {
+        const outcome =
+            this.header.payloadType === pcmuPayloadType
+                ? channel.receive(packet, this.header, systemClock.nowMs(), this.ticker.behindMs())
+                : "wrong-size"
+        const isFit = outcome !== "wrong-size"
+        if (isFit) this.counts.accepted++
+        else this.counts.wrongPayload++
+        return isFit
     }
 
     private sendOnLink(link: HeldLink, packet: Buffer): void {
