@@ -9,7 +9,7 @@ import { type ControlMessage, controlShapes } from "../../protocol/link.ts"
 import type { ServerState } from "../../protocol/servers.ts"
 import { problemWith } from "../../protocol/shape.ts"
 import { dspFree, loadPercent } from "./core/dsp.ts"
-import type { Effect, Event, State } from "./core/model.ts"
+import { coreLimits, type Effect, type Event, type State } from "./core/model.ts"
 import { initialState, step } from "./core/step.ts"
 import type { Identity } from "./link/identity.ts"
 import { LinkSet } from "./link/link-set.ts"
@@ -33,6 +33,8 @@ export interface ServerParts {
 
 const tickMs = 100
 const linksTold = 64
+/** The legs are looked through each so many ticks. */
+const legsEachTicks = 10
 
 export class RoutingServer {
     readonly id: string
@@ -49,6 +51,7 @@ export class RoutingServer {
     #state: State | undefined
     #timer: NodeJS.Timeout | undefined
     #applying = false
+    #ticks = 0
     #ignoredControl = 0
 
     constructor(parts: ServerParts) {
@@ -94,6 +97,7 @@ export class RoutingServer {
         this.#signalling = new Signalling({ id, secret, broker, ip, boot, log, submit })
         this.#timer = setInterval(() => {
             this.#submit({ type: "tick" })
+            if (++this.#ticks % legsEachTicks === 0) this.#lookAtLegs()
             this.#tellState()
         }, tickMs)
         log.info({ ip, linkPort, mediaPort, boot, fingerprint }, "routing server listens")
@@ -142,6 +146,11 @@ export class RoutingServer {
         // A neighbour of another version may say this with every message.
         if (this.#ignoredControl++ % 1000 === 0)
             this.#log.warn({ peer, reason: problem, ignored: this.#ignoredControl }, "control message ignored")
+    }
+
+    #lookAtLegs() {
+        for (const { session, endpoint } of this.media.silentLegs(coreLimits.legSilenceMs))
+            this.#submit({ type: "legSilent", sid: session, ep: endpoint })
     }
 
     /** Applies events one after the other; effects may cause more. */

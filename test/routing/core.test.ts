@@ -7,12 +7,12 @@ describe("registering with the group server", () => {
         const play = new Play()
         const [hello] = requests(play.feed({ type: "connected" }), "hello")
         assert.deepEqual(hello, {
-            ...{ id: 1, v: 1, boot: 3, ip: "127.0.1.11", linkPort: 7400, mediaPort: 7500 },
+            ...{ id: hello.id, v: 1, boot: 3, ip: "127.0.1.11", linkPort: 7400, mediaPort: 7500 },
             ...{ fingerprint: "f".repeat(64), dspUnits: 8 },
         })
         assert.deepEqual(requests(play.feed({ type: "groupState", state: { boot: 5, on: 1 } }), "hello"), [])
         assert.deepEqual(requests(play.pass(3000), "hello"), [hello], "repeated under the same id")
-        play.group({ verb: "done", message: { re: 1, nowMs: 1_800_000_000_000 } })
+        play.group({ verb: "done", message: { re: hello.id, nowMs: 1_800_000_000_000 } })
         assert.deepEqual(requests(play.pass(10_000), "hello"), [])
 
         assert.deepEqual(requests(play.feed({ type: "groupState", state: { boot: 5, on: 0 } }), "hello"), [])
@@ -38,6 +38,26 @@ describe("registering with the group server", () => {
             again.map(({ sid, ep }) => [sid, ep]),
             [["s1", "ep-a"]],
         )
+    })
+
+    test("takes no answer to a request of its former life for its own", () => {
+        const ids = [3, 4].map(boot => requests(new Play("rs-a", 8, boot).feed({ type: "connected" }), "hello")[0].id)
+        assert.notEqual(ids[0], ids[1])
+    })
+
+    test("lets go whom the group server has in no session any more", () => {
+        for (const reason of ["ended", "unknown-session", "not-a-member"] as const) {
+            const play = new Play()
+            play.register()
+            play.session()
+            play.attach("ep-a")
+            const [joined] = requests(play.join("ep-a"), "joined")
+            const effects = play.group({ verb: "refused", message: { re: joined.id, reason, who: "nobody" } })
+            const why = reason === "not-a-member" ? reason : "ended"
+            assert.deepEqual(told(effects, "ep-a"), [["bye", { sid: "s1", reason: why }]])
+            assert.equal(of(effects, "removeLeg").length, 1)
+            assert.equal(play.state.sessions.has("s1"), reason === "not-a-member")
+        }
     })
 
     test("tries again later when it is refused", () => {
@@ -284,10 +304,24 @@ describe("an endpoint", () => {
         assert.equal(told(play.attach("ep-c"), "ep-c")[0][1].reason, "draining")
     })
 
-    test("is let go when the media plane cannot take its leg", () => {
-        const play = inSession()
-        const effects = play.feed({ type: "legRefused", sid: "s1", ep: "ep-a", what: "full" })
-        assert.deepEqual(told(effects, "ep-a"), [["bye", { sid: "s1", reason: "unavailable" }]])
+    test("is let go when the media plane cannot take its leg, or hears nothing of it", () => {
+        for (const event of [{ type: "legRefused", what: "full" }, { type: "legSilent" }] as const) {
+            const play = inSession()
+            const effects = play.feed({ ...event, sid: "s1", ep: "ep-a" })
+            assert.deepEqual(told(effects, "ep-a"), [["bye", { sid: "s1", reason: "unavailable" }]])
+            assert.equal(requests(effects, "left").length, 1)
+            assert.equal(told(play.join("ep-a", "s1", 9), "ep-a")[0][0], "done", "and may join again")
+        }
+    })
+
+    test("that waits to join is refused as soon as the session is over", () => {
+        const play = new Play()
+        play.register()
+        play.attach("ep-a")
+        play.join("ep-a")
+        const effects = play.group({ verb: "end", message: { sid: "s1", reason: "ended" } })
+        assert.equal(told(effects, "ep-a")[0][1].reason, "ended")
+        assert.deepEqual(told(play.pass(5000), "ep-a"), [])
     })
 })
 

@@ -9,9 +9,9 @@ export class Play {
     readonly state: State
     readonly effects: Effect[] = []
 
-    constructor(id = "rs-a", dspUnits = 8) {
+    constructor(id = "rs-a", dspUnits = 8, boot = 3) {
         const ports = { ip: "127.0.1.11", linkPort: 7400, mediaPort: 7500 }
-        this.state = initialState({ id, ...ports, fingerprint: "f".repeat(64), boot: 3, dspUnits }, 42)
+        this.state = initialState({ id, ...ports, fingerprint: "f".repeat(64), boot, dspUnits }, 42)
     }
 
     /** The effects of one event. */

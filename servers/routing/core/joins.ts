@@ -58,6 +58,16 @@ export function refuseHeld(state: State, wantId: number, refusal: Refusal, out: 
     }
 }
 
+/** The session that they wait for is over. */
+export function endHeld(state: State, sid: string, out: Effect[]): void {
+    for (const [ep, attachment] of state.attachments) {
+        const { held } = attachment
+        if (held?.join.sid !== sid) continue
+        refuse(state, ep, held.join.id, over, out)
+        dropHeld(state, attachment)
+    }
+}
+
 export function expireHeld(state: State, nowMs: number, out: Effect[]): void {
     for (const [ep, attachment] of state.attachments) {
         const { held } = attachment

@@ -28,6 +28,8 @@ export const coreLimits = {
     repeatHelloMs: 10_000,
     /** How long an endpoint that has vanished is remembered, to tell it when it comes back in the same life. */
     rememberLostMs: 600_000,
+    /** A muted endpoint sends silence; one that sends nothing for so long does not hold its place. */
+    legSilenceMs: 30_000,
     /** A session that nobody ended is dropped this long after its end. */
     overdueSeconds: 3600,
 }
@@ -143,6 +145,8 @@ export type Event =
     | { type: "control"; peer: string; message: ControlMessage }
     /** The media plane could not take the leg. */
     | { type: "legRefused"; sid: string; ep: string; what: string }
+    /** Nothing has been heard on the leg for `coreLimits.legSilenceMs`: its endpoint never opened it, or has gone unheard. */
+    | { type: "legSilent"; sid: string; ep: string }
     | { type: "tick" }
     | { type: "drain" }
 

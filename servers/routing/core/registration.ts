@@ -115,7 +115,8 @@ function request(state: State, outgoing: Outgoing, nowMs: number, out: Effect[])
         if (state.requests.size < coreLimits.reports) break
         if (pending.verb !== "hello") state.requests.delete(id)
     }
-    const id = state.nextRequestId++
+    const id = state.nextRequestId
+    state.nextRequestId = id >= 4294967295 ? 1 : id + 1
     const pending: GroupRequest = { verb, message: { id, ...fields }, sentMs: nowMs, key }
     state.requests.set(id, pending)
     // What cannot be sent now is sent once we are registered.

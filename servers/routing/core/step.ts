@@ -3,21 +3,28 @@
  */
 
 import type { ControlMessage } from "../../../protocol/link.ts"
-import type { Peers } from "../../../protocol/servers.ts"
+import type { Reason } from "../../../protocol/reasons.ts"
+import type { joinedShape, Peers } from "../../../protocol/servers.ts"
+import type { Of } from "../../../protocol/shape.ts"
 import { repeat } from "./answers.ts"
 import { attach, detach, endpointState, forgetLost, sendAllAway } from "./attachments.ts"
-import { expireHeld, join, leave, refuseHeld, resumeHeld } from "./joins.ts"
+import { endHeld, expireHeld, join, leave, refuseHeld, resumeHeld } from "./joins.ts"
 import type { Effect, EndpointRequest, Event, GroupMessage, Self, State } from "./model.ts"
 import * as registration from "./registration.ts"
 import { dismiss, end, endOverdue, learn, tellPeople } from "./sessions.ts"
 import { emptyTree, linkDown, linkUp, onBind, onCount, onUnbind } from "./tree.ts"
+
+type Report = Of<typeof joinedShape>
+
+/** Ids of one life; the next one starts above, or it would take an answer that is still under way for its own. */
+const requestsOfLife = 2 ** 20
 
 /** `randomSeed`: 32 random bits. */
 export function initialState(self: Self, randomSeed: number): State {
     return {
         self,
         registration: { connected: false, registered: false },
-        nextRequestId: 1,
+        nextRequestId: 1 + (self.boot % 4096) * requestsOfLife,
         randomSeed,
         peers: { n: 0, list: [] },
         attachments: new Map(),
@@ -60,6 +67,7 @@ function apply(state: State, event: Event, nowMs: number, out: Effect[]) {
         case "control":
             return onControl(state, event.peer, event.message, out)
         case "legRefused":
+        case "legSilent":
             out.push({ type: "log", level: "warn", what: "no leg", details: { ...event } })
             return dismiss(state, event.sid, event.ep, "unavailable", nowMs, out)
         case "tick":
@@ -86,6 +94,7 @@ function onGroup(state: State, { verb, message }: GroupMessage, nowMs: number, o
             if (request?.verb === "hello") registration.helloRefused(state, `${reason}: ${what}`, nowMs, out)
             if (request?.verb === "want")
                 refuseHeld(state, message.re, { reason, what, who, ...(next === undefined ? {} : { next }) }, out)
+            if (request?.verb === "joined") notTaken(state, request.message as Report, reason, nowMs, out)
             return
         }
         case "peers":
@@ -95,8 +104,15 @@ function onGroup(state: State, { verb, message }: GroupMessage, nowMs: number, o
             return
         case "end":
             end(state, message.sid, message.reason, nowMs, out)
+            endHeld(state, message.sid, out)
             return
     }
+}
+
+/** The group server does not know the session, or the endpoint in it: what is held for them here is void. */
+function notTaken(state: State, { sid, ep }: Report, reason: Reason, nowMs: number, out: Effect[]) {
+    if (reason === "ended" || reason === "unknown-session") end(state, sid, "ended", nowMs, out)
+    else if (reason === "not-a-member") dismiss(state, sid, ep, reason, nowMs, out)
 }
 
 /** [claim 7] The addresses of all routing servers; those configured as static neighbours get a link. */
