@@ -28,18 +28,11 @@ export class Requests {
 
     /** A new request; `body` gets its id. Publishing is up to whoever asks for `due`. */
     open(nowMs: number, server: string, verb: string, body: any): Request {
-        this.lastId++
-        body.id = this.lastId
+        const id = ++this.lastId
+        body.id = id
         if (this.pending.length >= maxPending) this.pending.shift()
-        const request: Request = {
-            id: this.lastId,
-            server,
-            verb,
-            body,
-            sentAtMs: -1,
-            repeatAtMs: nowMs,
-            expiresAtMs: nowMs + limits.requestTimeoutMs,
-        }
+        const expiresAtMs = nowMs + limits.requestTimeoutMs
+        const request: Request = { id, server, verb, body, sentAtMs: -1, repeatAtMs: nowMs, expiresAtMs }
         this.pending.push(request)
         return request
     }

@@ -14,16 +14,7 @@ const settingBytes = 210
 export function packItem(item: AgendaItem): string {
     const text = toJson(item)
     if (utf8Bytes(text) <= settingBytes) return text
-    const short: AgendaItem = {
-        sid: item.sid,
-        title: "",
-        from: "",
-        mine: item.mine,
-        start: item.start,
-        end: item.end,
-        state: item.state,
-    }
-    return toJson(short)
+    return toJson({ ...item, title: "", from: "" })
 }
 
 /** Either may be undefined. */

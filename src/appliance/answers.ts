@@ -10,6 +10,7 @@
  */
 
 import { utf8Bytes } from "../../protocol/text"
+import { lookUp } from "../table"
 
 // The types of protocol/messages.ts once more: even an import of a type would bring the shapes into the program.
 // The test of this file fails to compile when they differ.
@@ -78,44 +79,32 @@ export function ownEntry(entry: DirectoryEntry): DirectoryEntry {
 
 export const itemNote = "{sid:t1~24,title:t0~48,from:t0~48,mine:i0~1,start:i0~32503680000,end:i0~32503680000,state:o}"
 
+const answerNotes = `
+hello={re:i1~4294967295,nowMs:i0~32503680000000,name:t0~48}
+time={re:i1~4294967295,nowMs:i0~32503680000000}
+candidates={re:i1~4294967295,list:l0~8{rs:t1~24,ip:t7~15,port:i1~65535,load:i0~100}}
+directory={re:i1~4294967295,list:l0~8{id:t1~24,name:t0~48,kind:o},next?:i0~65535}
+book={re:i1~4294967295,sid:t1~24,start:i0~32503680000,end:i0~32503680000}
+attach={re:i1~4294967295,load:i0~100}
+join={re:i1~4294967295,sid:t1~24,ip:t7~15,port:i1~65535,ssrc:i1~4294967295,pt:i0~127,frameMs:i10~60,people:i1~64}
+`
+
+const messageNotes = `
+roster={sid:t1~24,people:i0~64}
+bye={sid?:t1~24,reason:o}
+refused={re:i1~4294967295,reason:o,what?:t0~64,who:o,next?:i0~32503680000}
+done={re:i1~4294967295}
+`
+
 /** The shape of the positive answer to a request. */
 export function doneNote(verb: string): string {
-    switch (verb) {
-        case "hello":
-            return "{re:i1~4294967295,nowMs:i0~32503680000000,name:t0~48}"
-        case "time":
-            return "{re:i1~4294967295,nowMs:i0~32503680000000}"
-        case "candidates":
-            return "{re:i1~4294967295,list:l0~8{rs:t1~24,ip:t7~15,port:i1~65535,load:i0~100}}"
-        case "directory":
-            return "{re:i1~4294967295,list:l0~8{id:t1~24,name:t0~48,kind:o},next?:i0~65535}"
-        case "book":
-            return "{re:i1~4294967295,sid:t1~24,start:i0~32503680000,end:i0~32503680000}"
-        case "attach":
-            return "{re:i1~4294967295,load:i0~100}"
-        case "join":
-            return "{re:i1~4294967295,sid:t1~24,ip:t7~15,port:i1~65535,ssrc:i1~4294967295,pt:i0~127,frameMs:i10~60,people:i1~64}"
-        default:
-            return "{re:i1~4294967295}"
-    }
+    return lookUp(answerNotes, verb, "{re:i1~4294967295}")
 }
 
 /** The shape that a message has at first sight, by the verb of its topic; "" when there is no such verb. */
 export function messageNote(verb: string): string {
-    switch (verb) {
-        case "agenda":
-            return `{n:i0~4294967295,nowMs:i0~32503680000000,list:l0~5${itemNote},more:i0~65535}`
-        case "roster":
-            return "{sid:t1~24,people:i0~64}"
-        case "bye":
-            return "{sid?:t1~24,reason:o}"
-        case "refused":
-            return "{re:i1~4294967295,reason:o,what?:t0~64,who:o,next?:i0~32503680000}"
-        case "done":
-            return doneNote("")
-        default:
-            return ""
-    }
+    if (verb === "agenda") return `{n:i0~4294967295,nowMs:i0~32503680000000,list:l0~5${itemNote},more:i0~65535}`
+    return lookUp(messageNotes, verb, "")
 }
 
 /** Reads a note against a value; `at` is where it is in the note. */
@@ -158,16 +147,11 @@ class Checker {
         const min = this.number()
         this.at++
         const max = this.number()
-        if (kind === "i")
-            return (
-                isAbsent || (typeof value === "number" && Math.round(value) === value && value >= min && value <= max)
-            )
+        const isInteger = typeof value === "number" && Math.round(value) === value
+        if (kind === "i") return isAbsent || (isInteger && value >= min && value <= max)
         // A character takes at least one byte, so the cheap test goes first.
-        if (kind === "t")
-            return (
-                isAbsent ||
-                (typeof value === "string" && value.length >= min && value.length <= max && utf8Bytes(value) <= max)
-            )
+        const isText = typeof value === "string" && value.length >= min && value.length <= max
+        if (kind === "t") return isAbsent || (isText && utf8Bytes(value) <= max)
         return this.list(value, isAbsent, min, max)
     }
 

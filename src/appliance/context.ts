@@ -79,10 +79,8 @@ export class Context {
         for (let i = 0; i < due.length; i++) {
             const request = due[i]
             const id = this.identity.id
-            const topic =
-                request.server === ""
-                    ? toGroupTopic("ep", id, request.verb)
-                    : endpointToServerTopic(id, request.server, request.verb)
+            const { server, verb } = request
+            const topic = server === "" ? toGroupTopic("ep", id, verb) : endpointToServerTopic(id, server, verb)
             this.effects.push({ type: "publish", topic, payload: toJson(request.body), retain: false })
         }
     }

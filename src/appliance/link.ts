@@ -53,42 +53,30 @@ export class Link {
         this.retryAtMs = -1
         switch (action) {
             case "r":
-                this.register()
-                break
+                return this.register()
             case "c":
-                this.enter(Phase.Connecting)
-                break
+                return this.enter(Phase.Connecting)
             case "d":
-                this.enter(Phase.Refused)
-                break
+                return this.enter(Phase.Refused)
             case "h":
-                this.attachOrChoose()
-                break
+                return this.attachOrChoose()
             case "k":
-                this.choose()
-                break
+                return this.choose()
             case "p":
-                this.probe()
-                break
+                return this.probe()
             case "a":
-                this.attachToBest()
-                break
+                return this.attachToBest()
             case "n":
-                this.attachFailed()
-                break
+                return this.attachFailed()
             case "i":
-                this.attached()
-                break
+                return this.attached()
             case "t":
-                this.attach(this.server as Probed)
-                break
+                return this.attach(this.server as Probed)
             case "f":
-                this.forgetServer()
-                break
+                return this.forgetServer()
             case "l":
                 this.forgetServer()
-                this.attachOrChoose()
-                break
+                return this.attachOrChoose()
             case "w":
                 this.retryAtMs = this.context.nowMs + this.context.backoffMs(this.attempt)
                 this.attempt++

@@ -23,6 +23,9 @@ export enum Page {
     Status = 7,
 }
 
+/** Where MENU goes back to, a digit for each page. */
+const pageBefore = "00120454"
+
 export enum Button {
     Call = 0,
     Menu = 1,
@@ -210,19 +213,7 @@ export class Panel {
         this.open(Page.Home)
     }
 
-    private back() {
-        switch (this.page) {
-            case Page.When:
-                return this.open(Page.Who)
-            case Page.Length:
-                return this.open(Page.When)
-            case Page.Item:
-                return this.open(Page.Agenda)
-            case Page.Agenda:
-            case Page.Status:
-                return this.open(Page.Menu)
-            default:
-                this.open(Page.Home)
-        }
+    private back(): void {
+        this.open(pageBefore.charCodeAt(this.page) - 48)
     }
 }

@@ -7,6 +7,7 @@ import type { Appliance } from "../appliance/appliance"
 import type { Outcome } from "../appliance/context"
 import { Phase } from "../appliance/phases"
 import { dayOf, timeOfDay } from "../clock"
+import { lookUp } from "../table"
 import { lengths, Page, type Panel } from "./panel"
 import { columns, cut, denialWords, fixerWords, pair, reasonWords } from "./words"
 
@@ -82,13 +83,10 @@ function homeLines(appliance: Appliance): string[] {
                 pair(call.isRejoining ? "Rejoining ..." : "Joining ...", microphone),
                 "MENU stops",
             ]
-        case Phase.InSession:
-            return [
-                title,
-                call.title,
-                pair(`${call.people} in session`, microphone),
-                pair("CALL leaves", `vol ${call.volume}`),
-            ]
+        case Phase.InSession: {
+            const people = pair(`${call.people} in session`, microphone)
+            return [title, call.title, people, pair("CALL leaves", `vol ${call.volume}`)]
+        }
         case Phase.Leaving:
             return [title, call.title, "Leaving ..."]
     }
@@ -117,23 +115,17 @@ function nextText(appliance: Appliance): string {
     return `${timeOfDay(item.start, appliance.context.identity.zoneMinutes)} ${titleOf(item)}`
 }
 
-function verbWords(verb: string): string {
-    switch (verb) {
-        case "book":
-            return "Booked"
-        case "cancel":
-            return "Cancelled"
-        case "decline":
-            return "Declined"
-        default:
-            return "Session has ended"
-    }
-}
+const verbs = `
+book=Booked
+cancel=Cancelled
+decline=Declined
+`
 
 function outcomeLines(appliance: Appliance, outcome: Outcome): string[] {
     const title = titleLine(appliance)
     const time = outcome.timeSeconds > 0 ? timeOfDay(outcome.timeSeconds, appliance.context.identity.zoneMinutes) : ""
-    if (outcome.kind === "done") return [title, verbWords(outcome.verb), time === "" ? "" : `for ${time}`, ""]
+    if (outcome.kind === "done")
+        return [title, lookUp(verbs, outcome.verb, "Session has ended"), time === "" ? "" : `for ${time}`, ""]
     const next = time === "" ? "" : `Free at ${time}`
     const fix = outcome.kind === "expired" ? "Try again" : fixerWords(outcome.who)
     return [title, reasonWords(outcome.reason), next || fix, next ? fix : ""]

@@ -3,6 +3,7 @@
  */
 
 import { utf8Bytes } from "../../protocol/text"
+import { lookUp } from "../table"
 
 export const columns = 20
 export const rows = 4
@@ -49,76 +50,52 @@ export function pair(left: string, right: string): string {
     return line + right
 }
 
+const reasons = `
+not-allowed=Not allowed
+unknown-endpoint=Nobody of that name
+unknown-group=Nobody of that name
+unknown-session=Session has ended
+ended=Session has ended
+not-a-member=Not invited
+not-open=Not open yet
+in-the-past=That time is past
+too-long=Too long
+too-far=Too far ahead
+too-many=Too many already
+busy=Somebody is busy
+no-servers=No server answers
+no-dsp=Server is full
+no-bandwidth=Network is full
+no-path=Network is full
+draining=Server is closing
+unsupported=Update is needed
+malformed=Update is needed
+expired=No answer
+`
+
 export function reasonWords(reason: string): string {
-    switch (reason) {
-        case "not-allowed":
-            return "Not allowed"
-        case "unknown-endpoint":
-        case "unknown-group":
-            return "Nobody of that name"
-        case "unknown-session":
-        case "ended":
-            return "Session has ended"
-        case "not-a-member":
-            return "Not invited"
-        case "not-open":
-            return "Not open yet"
-        case "in-the-past":
-            return "That time is past"
-        case "too-long":
-            return "Too long"
-        case "too-far":
-            return "Too far ahead"
-        case "too-many":
-            return "Too many already"
-        case "busy":
-            return "Somebody is busy"
-        case "no-servers":
-            return "No server answers"
-        case "no-dsp":
-            return "Server is full"
-        case "no-bandwidth":
-        case "no-path":
-            return "Network is full"
-        case "draining":
-            return "Server is closing"
-        case "unsupported":
-        case "malformed":
-            return "Update is needed"
-        case "expired":
-            return "No answer"
-        default:
-            return "Not possible now"
-    }
+    return lookUp(reasons, reason, "Not possible now")
 }
 
+const fixers = `
+you=Choose otherwise
+organiser=Ask the organiser
+operator=Call your operator
+maker=Call the maker
+`
+
 export function fixerWords(who: string): string {
-    switch (who) {
-        case "you":
-            return "Choose otherwise"
-        case "organiser":
-            return "Ask the organiser"
-        case "operator":
-            return "Call your operator"
-        case "maker":
-            return "Call the maker"
-        default:
-            return "Try again later"
-    }
+    return lookUp(fixers, who, "Try again later")
 }
+
+const denials = `
+2=unknown name
+4=wrong secret
+5=not enrolled
+128=no rights
+`
 
 /** Why the broker refuses the connection, by its return code. */
 export function denialWords(code: number): string {
-    switch (code) {
-        case 2:
-            return "unknown name"
-        case 4:
-            return "wrong secret"
-        case 5:
-            return "not enrolled"
-        case 128:
-            return "no rights"
-        default:
-            return "wrong version"
-    }
+    return lookUp(denials, `${code}`, "wrong version")
 }

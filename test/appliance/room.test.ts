@@ -18,6 +18,7 @@ describe("the firmware on a simulated board", () => {
         const { bootMs } = await room.status()
         assert.ok(bootMs.Idle! < 5000, JSON.stringify(bootMs))
         const [hello] = room.requests("hello")
+        assert.match(hello.fw, /^[0-9a-f]{16}$/)
         assert.deepEqual([hello.v, hello.boot, hello.board, hello.caps], [1, 1, "room-panel", ["pcmu"]])
     })
 
