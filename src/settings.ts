@@ -14,6 +14,7 @@ import { isIdentifier, utf8Bytes } from "../protocol/text"
 import { unpackItem } from "./appliance/agenda"
 import type { AgendaItem } from "./appliance/answers"
 import type { Kept } from "./appliance/appliance"
+import { listen } from "./hear"
 import { newSignal, raise, raised } from "./mqtt/signal"
 import { parseJson } from "./mqtt/text"
 
@@ -34,14 +35,14 @@ let answer: any
 /** The JSON value kept under `key`; undefined when there is none. Not by the package, which leaves emitters behind. */
 async function readSetting(key: string): Promise<any> {
     wantedKey = key
-    ;(settings as any)._onPacket = hearSettings
+    listen(hearSettings)
     await settings.get(key)
     await raised(answered)
     return answer
 }
 
-async function hearSettings(packet: ds.Packet): Promise<void> {
-    if (!packet || !packet.isReport || !packet.spec || packet.spec.name !== "get") return
+function hearSettings(role: ds.Role, packet: ds.Packet): void {
+    if (role !== settings || !packet || packet.spec.name !== "get") return
     const [key, bytes] = packet.decode()
     if (key !== wantedKey) return
     answer = bytes && bytes.length > 0 ? parseJson(bytes) : undefined

@@ -7,9 +7,10 @@
 import * as ds from "@devicescript/core"
 import { intToIpv4 } from "../../protocol/text"
 import { showLight } from "../board"
+import { listen } from "../hear"
 import type { MqttClient } from "../mqtt/client"
 import { newSignal, raise, raised } from "../mqtt/signal"
-import type { Button, Panel } from "../panel/panel"
+import { Button, type Panel } from "../panel/panel"
 import { viewOf } from "../panel/view"
 import { ApplianceServer } from "../service"
 import { saveSetting } from "../settings"
@@ -65,6 +66,8 @@ export class Runner {
     /** What the screen shows; undefined when that is not known. */
     private shownText: string
     private phase: Phase
+    /** Of the knob; undefined before its first reading. */
+    private position: number
 
     constructor(appliance: Appliance, panel: Panel, client: MqttClient, roles: Roles) {
         this.appliance = appliance
@@ -75,8 +78,7 @@ export class Runner {
     }
 
     start() {
-        listenToPeople(this)
-        listenToEngine(this)
+        listenToRoles(this)
         listenToBroker(this)
         this.run.start()
         this.runMedia.start()
@@ -91,23 +93,40 @@ export class Runner {
         return this.appliance
     }
 
-    press(button: Button) {
+    hear(role: ds.Role, packet: ds.Packet): void {
+        const { call, menu, knob, screen, media } = this.roles
+        if (role === media) {
+            if (packet) this.engineTells(packet)
+            else this.engineBound(media.isBound)
+        } else if (role === screen) {
+            if (!packet) this.redraw(screen.isBound)
+        } else if (role === knob) {
+            if (packet && packet.isRegGet && packet.spec.name === "reading") this.knobAt(packet.decode())
+            else if (!packet && knob.isBound) askForReadings.start(knob)
+        } else if (packet && packet.isEvent && packet.spec.name === "down")
+            this.press(role === call ? Button.Call : role === menu ? Button.Menu : Button.Mute)
+    }
+
+    private press(button: Button) {
         this.begin()
         this.panel.press(button)
     }
 
-    turn(steps: number) {
+    private knobAt(position: number): void {
+        const before = this.position
+        this.position = position
+        if (before === undefined || before === position) return
         this.begin()
-        this.panel.turn(steps)
+        this.panel.turn(position - before)
     }
 
     /** A screen that has (re)appeared shows nothing of ours. */
-    redraw(isBound: boolean) {
+    private redraw(isBound: boolean) {
         if (!isBound) this.shownText = undefined
         else if (this.shownText === undefined) raise(this.panelWork)
     }
 
-    engineTells(packet: ds.Packet) {
+    private engineTells(packet: ds.Packet) {
         const appliance = this.begin()
         const value = packet.decode()
         switch (packet.spec.name) {
@@ -124,7 +143,7 @@ export class Runner {
         }
     }
 
-    engineBound(isBound: boolean) {
+    private engineBound(isBound: boolean) {
         if (isBound === this.appliance.context.isMediaUp) return
         const appliance = this.begin()
         if (!isBound) return appliance.mediaVanished()
@@ -252,51 +271,12 @@ export class Runner {
     }
 }
 
-/**
- * Packets are taken where they come in, not from the roles' emitters: those keep only the last of several events that
- * come at once, and cost 300 bytes of heap for each subscription. Undefined: the role may have been bound or unbound.
- */
-function hear(role: ds.Role, handler: (packet: ds.Packet) => void): void {
-    const any = role as any
-    any._onPacket = async (packet: ds.Packet) => {
-        if (!packet || packet.serviceCommand === 0) handler(undefined)
-        else if (packet.spec && packet.isReport) handler(packet)
-    }
-}
-
-function listenToPeople(runner: Runner): void {
-    const { call, menu, mute, knob, screen } = runner.roles
-    const buttons = [call, menu, mute]
-    buttons.forEach((role, button) => {
-        hear(role, packet => {
-            if (packet && packet.isEvent && packet.spec.name === "down") runner.press(button)
-        })
-    })
-    let position: number
-    hear(knob, packet => {
-        if (!packet) {
-            if (knob.isBound) askForReadings.start(knob)
-        } else if (packet.isRegGet && packet.spec.name === "reading") {
-            const reading = packet.decode()
-            if (position !== undefined && reading !== position) runner.turn(reading - position)
-            position = reading
-        }
-    })
-    hear(screen, packet => {
-        if (!packet) runner.redraw(screen.isBound)
-    })
-}
-
 async function askForReadings(knob: ds.RotaryEncoder): Promise<void> {
     await knob.sendCommand(setStreaming, Buffer.from([streamingReports]))
 }
 
-function listenToEngine(runner: Runner): void {
-    const media = runner.roles.media
-    hear(media, packet => {
-        if (packet) runner.engineTells(packet)
-        else runner.engineBound(media.isBound)
-    })
+function listenToRoles(runner: Runner): void {
+    listen((role, packet) => runner.hear(role, packet))
 }
 
 function listenToBroker(runner: Runner): void {
