@@ -22,7 +22,12 @@ if (runsFirmware || needed.some(path => !existsSync(`${root}/${path}`))) {
     // Standard output belongs to the command's own answer (`--json`), so all of the set-up goes to standard error.
     const setup = spawnSync(process.execPath, [`${root}/build/setup.mjs`], { cwd: root, stdio: ["ignore", 2, 2] })
     if (setup.status !== 0) {
-        process.stderr.write("parley: set-up failed (see above). Run `node build/setup.mjs` to try it again.\n")
+        const what = "set-up failed (see above)"
+        const next = "put right what it says, then try again: node build/setup.mjs"
+        if (process.argv.includes("--json")) {
+            const error = { code: "set-up", what, who: "you", next, exit: "failed" }
+            process.stderr.write(`${JSON.stringify({ error })}\n`)
+        } else process.stderr.write(`parley: ${what}\n  who can fix it: you\n  next: ${next}\n`)
         process.exit(1)
     }
 }
@@ -30,4 +35,6 @@ if (runsFirmware || needed.some(path => !existsSync(`${root}/${path}`))) {
 const { register } = await import("tsx/esm/api")
 register()
 const { main } = await import("../cli/main.ts")
-process.exitCode = await main(process.argv.slice(2))
+const code = await main(process.argv.slice(2))
+// A part under `parley serve` may have set its own exit code; 0 must not hide it.
+if (code !== 0) process.exitCode = code

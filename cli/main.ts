@@ -12,7 +12,7 @@ import { addSessionCommands } from "./commands/session.ts"
 import { addSystemCommands } from "./commands/system.ts"
 import { exitCodes, failure, messageOf, usage } from "./outcome.ts"
 import { createOutput } from "./output.ts"
-import { createShell, version } from "./shell.ts"
+import { createShell, helpOf, version } from "./shell.ts"
 
 export function buildProgram(finish: (exitCode: number) => void): Command {
     const program = new Command("parley")
@@ -50,7 +50,7 @@ export async function main(words: string[]): Promise<number> {
             // Without a verb commander shows the help and calls that an error: it is one, with nothing to add.
             if (error.code === "commander.help") return exitCodes.usage
             const what = error.message.replace(/^error: /, "").replace(/\n/g, " ")
-            output.failed(usage(what, "parley help, or --help after the command"))
+            output.failed(usage(what, helpOf(commandOf(program, words))))
             return exitCodes.usage
         }
         // A broken invariant of our own: say so plainly, with the place.
@@ -64,6 +64,18 @@ export async function main(words: string[]): Promise<number> {
         return exitCodes.failed
     }
     return code
+}
+
+/** The command that `words` mean, as far as there is one. */
+function commandOf(program: Command, words: string[]): Command {
+    let command = program
+    for (const word of words) {
+        if (word.startsWith("-")) continue
+        const child = command.commands.find(one => one.name() === word)
+        if (!child) break
+        command = child
+    }
+    return command
 }
 
 function noColour(words: string[]): boolean {

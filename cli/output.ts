@@ -3,6 +3,7 @@
  * error, colour only where a person looks. Never decides what the answer is.
  */
 import type { Failure } from "./outcome.ts"
+import { plainLine } from "./plain-line.ts"
 
 export interface Output {
     json: boolean
@@ -14,6 +15,8 @@ export interface Output {
     /** Progress for people. */
     progress(text: string): void
     failed(failure: Failure): void
+    /** A text with commands in it, as they have to be typed here: in a checkout nothing is called `parley` alone. */
+    typed(text: string): string
     paint(style: Style, text: string): string
 }
 
@@ -31,6 +34,8 @@ export interface OutputSettings {
     json: boolean
     quiet: boolean
     noColour: boolean
+    /** Started by npm (npx, npm start), which alone knows where the command is. */
+    byNpm?: boolean
 }
 
 export function createOutput(
@@ -40,6 +45,8 @@ export function createOutput(
 ): Output {
     const terminal = stderr.isTTY === true
     const colour = terminal && !settings.noColour
+    const byNpm = settings.byNpm ?? process.env.npm_command !== undefined
+    const typed = (text: string) => (byNpm ? text.replace(/(?<!npx )\bparley (?=[a-z])/g, "npx parley ") : text)
     const paint = (style: Style, text: string) =>
         colour ? `\u001b[${codes[style][0]}m${text}\u001b[${codes[style][1]}m` : text
     return {
@@ -47,6 +54,7 @@ export function createOutput(
         colour,
         live: terminal && !settings.json && !settings.quiet,
         paint,
+        typed,
         answer(value, text) {
             if (value === undefined && settings.json) return
             if (settings.json) stdout.write(`${JSON.stringify(value)}\n`)
@@ -63,9 +71,10 @@ export function createOutput(
             }
             stderr.write(`${paint("bad", "parley:")} ${failure.what}\n`)
             const log = failure.details?.log
-            if (Array.isArray(log)) for (const line of log) stderr.write(`    ${paint("dim", String(line))}\n`)
+            if (Array.isArray(log))
+                for (const line of log) stderr.write(`    ${paint("dim", plainLine(String(line)))}\n`)
             if (failure.who) stderr.write(`  who can fix it: ${failure.who}\n`)
-            if (failure.next) stderr.write(`  next: ${failure.next}\n`)
+            if (failure.next) stderr.write(`  next: ${typed(failure.next)}\n`)
         },
     }
 }

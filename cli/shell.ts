@@ -75,11 +75,21 @@ export function createShell(program: Command, finish: (exitCode: number) => void
                       })
                     : settings
                 if (outcome.ok) output.answer(outcome.value.value, outcome.value.text)
-                else output.failed(outcome)
+                else
+                    output.failed(
+                        outcome.exit === "usage" && !outcome.next ? { ...outcome, next: helpOf(command) } : outcome,
+                    )
                 finish(outcome.ok ? exitCodes.ok : exitCodes[outcome.exit])
             })
         },
     }
+}
+
+/** The command line that explains a command. */
+export function helpOf(command: Command): string {
+    const names: string[] = []
+    for (let one: Command | null = command; one; one = one.parent) names.unshift(one.name())
+    return `${names.join(" ")} --help`
 }
 
 function addCommonOptions(command: Command): void {

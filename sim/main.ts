@@ -12,14 +12,22 @@ import { readConfig } from "./config.ts"
 import { startControl } from "./control.ts"
 import { Simulation } from "./simulation.ts"
 
-const usage = "usage: sim/main.ts --config FILE\n"
+const usage = `The simulator of Parley: parley serve sim --config FILE
+
+  --config FILE  JSON: boards, broker, control API; \`parley up\` writes sim.json into its state folder as one
+`
 
 async function main(): Promise<void> {
     // jacdac-ts talks on the console; standard output is for the ready line alone.
     console.log = console.info = console.debug = () => {}
     raisePriority()
+    const words = process.argv.slice(2)
+    if (words.includes("--help") || words.includes("-h")) {
+        process.stdout.write(usage)
+        return
+    }
     const path = configPath()
-    if (path === undefined) return exit(2, usage)
+    if (path === undefined) return exit(2, `simulator: --config FILE is needed, and nothing else\n\n${usage}`)
     const result = readConfig(path)
     if (!result.ok) return exit(2, `${result.problems.join("\n")}\n`)
 

@@ -204,10 +204,18 @@ function optionalNumber(value: unknown, name: string, min: number, max: number):
     return success(number)
 }
 
+/** Fractions of a millisecond are noise to people. */
+function rounded(_name: string, value: unknown): unknown {
+    return typeof value === "number" ? Math.round(value * 10) / 10 : value
+}
+
 function describe(status: object): string {
     const lines: string[] = []
     for (const [name, value] of Object.entries(status)) {
-        const text = typeof value === "object" && value !== null ? JSON.stringify(value) : String(value ?? "-")
+        const text =
+            typeof value === "object" && value !== null
+                ? JSON.stringify(value, rounded)
+                : String(rounded("", value) ?? "-")
         lines.push(`${name.padEnd(14)} ${text || "-"}`)
     }
     return lines.join("\n")

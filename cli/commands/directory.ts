@@ -28,6 +28,11 @@ export function addDirectoryCommands(shell: Shell): void {
         about: "make a routing server known; prints its secret, this once",
         run: enrolServer,
     })
+    shell.verb(server, {
+        name: "remove <id>",
+        about: "its secret is void and no endpoint is sent to it any more",
+        run: removeServer,
+    })
     const group = shell.noun("group", "groups of rooms")
     shell.verb(group, { name: "list", about: "all groups and their members", run: listGroups })
     shell.verb(group, {
@@ -37,6 +42,7 @@ export function addDirectoryCommands(shell: Shell): void {
         examples: ['parley group create east board-a board-b --name "East wing"'],
         run: createGroup,
     })
+    shell.verb(group, { name: "remove <id>", about: "what is booked with it stays booked", run: removeGroup })
 }
 
 async function listEndpoints({ settings }: Call): Promise<Outcome<Answer>> {
@@ -77,10 +83,7 @@ async function removeEndpoint({ settings, words, confirm }: Call): Promise<Outco
     const known = fromGroup(await group.value.getEndpoint(words[0]))
     if (!known.ok) return known
     if (!(await confirm(`Remove ${words[0]} (${known.value.name}), void its secret and cancel what it booked?`)))
-        return failure("failed", "not-confirmed", `${words[0]} was not removed`, {
-            who: "you",
-            next: `parley endpoint remove ${words[0]} --yes`,
-        })
+        return notRemoved("endpoint", words[0])
     const removed = fromGroup(await group.value.deleteEndpoint(words[0]))
     return removed.ok ? success({ value: { removed: words[0] }, text: `removed ${words[0]}` }) : removed
 }
@@ -112,6 +115,33 @@ async function enrolServer({ settings, words }: Call): Promise<Outcome<Answer>> 
     return success({
         value: { id, secret },
         text: `${id} is enrolled\nsecret: ${secret}\nIt is not shown again. ${next}`,
+    })
+}
+
+async function removeServer({ settings, words, confirm }: Call): Promise<Outcome<Answer>> {
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const servers = fromGroup(await group.value.all(cursor => group.value.listRoutingServers({ cursor })))
+    if (!servers.ok) return servers
+    const attached = servers.value.find(one => one.id === words[0])?.endpoints ?? 0
+    if (!(await confirm(`Remove ${words[0]} (${attached} endpoints are attached to it) and void its secret?`)))
+        return notRemoved("server", words[0])
+    const removed = fromGroup(await group.value.deleteRoutingServer(words[0]))
+    return removed.ok ? success({ value: { removed: words[0] }, text: `removed ${words[0]}` }) : removed
+}
+
+async function removeGroup({ settings, words, confirm }: Call): Promise<Outcome<Answer>> {
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    if (!(await confirm(`Remove the group ${words[0]}?`))) return notRemoved("group", words[0])
+    const removed = fromGroup(await group.value.deleteGroup(words[0]))
+    return removed.ok ? success({ value: { removed: words[0] }, text: `removed ${words[0]}` }) : removed
+}
+
+function notRemoved(noun: string, id: string) {
+    return failure("failed", "not-confirmed", `${id} was not removed`, {
+        who: "you",
+        next: `parley ${noun} remove ${id} --yes`,
     })
 }
 

@@ -1,6 +1,8 @@
 /**
  * `parley session ...`: booking, looking at and cancelling sessions through the group server.
  */
+
+import { limits } from "../../protocol/limits.ts"
 import type { Session } from "../../servers/group/http/schemas.ts"
 import { failure, type Outcome, success, usage } from "../outcome.ts"
 import { table } from "../output.ts"
@@ -32,13 +34,13 @@ export function addSessionCommands(shell: Shell): void {
         options: [
             ["--by <endpoint>", "who books"],
             ["--with <id>", "the group or endpoint to call"],
-            ["--start <time>", "ISO 8601 such as 2030-01-31T14:00Z, or now (default)"],
-            ["--minutes <number>", `how long (default ${defaultMinutes})`],
+            ["--start <time>", `ISO 8601 such as ${exampleStart()}, or now (default)`],
+            ["--minutes <number>", `how long, from ${limits.sessionMinutesMin} (default ${defaultMinutes})`],
             ["--title <text>", "what it is about"],
         ],
         examples: [
             "parley session book --by board-a --with all-rooms",
-            "parley session book --by board-a --with board-b --start 2030-01-31T14:00Z",
+            `parley session book --by board-a --with board-b --start ${exampleStart()}`,
         ],
         run: book,
     })
@@ -78,8 +80,10 @@ async function book({ settings, flags }: Call): Promise<Outcome<Answer>> {
     const { by, with: target, title } = flags as Record<string, string | undefined>
     if (!by || !target) return usage("--by and --with are needed", "parley session book --by board-a --with all-rooms")
     const minutes = Number(flags.minutes ?? defaultMinutes)
-    if (!Number.isInteger(minutes) || minutes < 1)
-        return usage(`--minutes: a whole number is needed, not "${flags.minutes}"`)
+    if (!Number.isInteger(minutes) || minutes < limits.sessionMinutesMin || minutes > limits.sessionMinutesMax)
+        return usage(
+            `--minutes: a whole number from ${limits.sessionMinutesMin} to ${limits.sessionMinutesMax} is needed, not "${flags.minutes}"`,
+        )
     const start = startOf((flags.start as string | undefined) ?? "now")
     if (!start.ok) return start
     const group = groupOf(settings)
@@ -93,6 +97,8 @@ async function cancel({ settings, words, confirm, output }: Call): Promise<Outco
     if (!group.ok) return group
     const session = fromGroup(await group.value.getSession(words[0]))
     if (!session.ok) return session
+    if (session.value.state === "ended")
+        return success({ value: { cancelled: words[0] }, text: `${words[0]} had ended already` })
     const inside = session.value.members.filter(member => member.status === "joined")
     if (inside.length > 0 && !(await confirm(`${inside.length} rooms are in this session. End it for all?`)))
         return failure(
@@ -110,9 +116,15 @@ async function cancel({ settings, words, confirm, output }: Call): Promise<Outco
 
 function startOf(text: string): Outcome<number | undefined> {
     if (text === "now") return success(undefined)
-    const ms = Date.parse(text)
-    if (Number.isNaN(ms)) return usage(`--start: "${text}" is no time`, "--start 2030-01-31T14:00Z, or --start now")
+    // Date.parse alone takes "1" for the year 2001.
+    const ms = /^\d{4}-\d\d-\d\d(T|$)/.test(text) ? Date.parse(text) : Number.NaN
+    if (Number.isNaN(ms)) return usage(`--start: "${text}" is no time`, `--start ${exampleStart()}, or --start now`)
     return success(Math.floor(ms / 1000))
+}
+
+/** Tomorrow: an example that can be typed as it stands. */
+function exampleStart(): string {
+    return `${new Date(Date.now() + 86_400_000).toISOString().slice(0, 10)}T14:00Z`
 }
 
 function timeText(seconds: number): string {
@@ -125,7 +137,7 @@ function describe(session: Session): string {
         `title    ${session.title || "-"}`,
         `by       ${session.by}, with ${session.with}`,
         `time     ${timeText(session.start)} to ${timeText(session.end)}`,
-        `source   ${session.source ? `${session.source}: ${session.sourceReason ?? ""}` : "not chosen yet"}`,
+        `source   ${session.source ? session.sourceReason || session.source : "not chosen yet"}`,
     ]
     const members = table(
         ["MEMBER", "NAME", "STATUS", "SERVER"],

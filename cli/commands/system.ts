@@ -69,7 +69,9 @@ async function up({ settings, output }: Call): Promise<Outcome<Answer>> {
     const { run } = system
     if (output.json) output.answer({ stateFolder, ...run }, "")
     else {
-        output.progress(`Everything is up in ${stateFolder}. In another terminal: parley board list; Ctrl-C stops all.`)
+        output.progress(
+            `Everything is up in ${stateFolder}. In another terminal: ${output.typed("parley board list")}; Ctrl-C stops all.`,
+        )
     }
     const status = showStatus(system, output)
     await new Promise<void>(resolve => {
@@ -88,7 +90,7 @@ async function up({ settings, output }: Call): Promise<Outcome<Answer>> {
 function diedFailure({ part, end }: Death, stateFolder: string) {
     return failure("failed", "part-died", `${part} died (${end.signal ?? `code ${end.code}`}); it was not restarted`, {
         who: "operator",
-        next: `parley up again; why it died: ${stateFolder}/logs/${part}.log`,
+        next: `parley up (again); why it died: ${stateFolder}/logs/${part}.log`,
         details: { part, log: end.log },
     })
 }
@@ -119,7 +121,7 @@ async function doctor({ settings, output }: Call): Promise<Outcome<Answer>> {
         output.paint(finding.verdict === "ok" ? "good" : "bad", finding.verdict),
         finding.subject,
         finding.evidence,
-        finding.next ?? "",
+        output.typed(finding.next ?? ""),
     ])
     const text = table(["VERDICT", "WHAT", "EVIDENCE", "NEXT"], rows)
     if (bad.length === 0) return success({ value: { verdict: "ok", findings }, text })

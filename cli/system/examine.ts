@@ -30,7 +30,16 @@ export async function examine(run: Run, settings: Settings): Promise<Finding[]> 
 
 async function examinePart(part: RunningPart, stateFolder: string): Promise<Finding> {
     const subject = part.name
-    if (!isAlive(part.pid))
+    const gone = !isAlive(part.pid)
+    // An operator may have put another process in its place by hand (`parley serve`).
+    const replaced = gone && part.kind !== "routing" && (await tryConnect(part.address)) === ""
+    if (replaced)
+        return {
+            subject,
+            verdict: "ok",
+            evidence: `process ${part.pid} has ended, another answers at ${part.address}`,
+        }
+    if (gone)
         return {
             subject,
             verdict: "bad",
@@ -56,7 +65,7 @@ async function examineGroup(settings: Settings): Promise<Finding[]> {
         return [{ subject: "group server", verdict: "bad", evidence: `not ready: ${missing}`, next: restart }]
     }
     const servers = fromGroup(await group.value.all(cursor => group.value.listRoutingServers({ cursor })))
-    if (!servers.ok) return [{ subject: "group server", verdict: "bad", evidence: servers.what }]
+    if (!servers.ok) return [{ subject: "group server", verdict: "bad", evidence: servers.what, next: servers.next }]
     return servers.value.map(server => {
         const subject = `${server.id} at the group server`
         if (!server.online)
@@ -64,7 +73,7 @@ async function examineGroup(settings: Settings): Promise<Finding[]> {
                 subject,
                 verdict: "bad",
                 evidence: "not registered",
-                next: `is it running, with the secret of ${server.id}?`,
+                next: `parley serve routing --id ${server.id} ..., or if it is no more: parley server remove ${server.id}`,
             }
         const down = server.links.filter(link => !link.up).map(link => link.server)
         if (down.length > 0)
@@ -72,7 +81,7 @@ async function examineGroup(settings: Settings): Promise<Finding[]> {
                 subject,
                 verdict: "bad",
                 evidence: `link down to ${down.join(", ")}`,
-                next: `look at ${down[0]} and its link port`,
+                next: `look at ${down[0]}: is it running, is its link port (TCP and UDP) open?`,
             }
         return { subject, verdict: "ok", evidence: `registered, ${server.links.length} links up` }
     })

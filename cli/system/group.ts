@@ -9,6 +9,7 @@ import { findRun } from "./run-file.ts"
 
 /** A client for the group server that the settings name, else for that of the system in the state folder. */
 export function groupOf(settings: Settings): Outcome<GroupClient> {
+    // Elsewhere: what fails there is not for the doctor of this machine.
     if (settings.groupUrl) return clientFor(settings.groupUrl, settings.tokenFile)
     const run = findRun(settings.stateFolder)
     return run.ok ? clientFor(run.value.groupUrl, run.value.adminTokenFile) : run
@@ -25,14 +26,34 @@ export function clientFor(url: string, tokenFile: string): Outcome<GroupClient> 
     }
 }
 
+/** What helps against a refusal that names no time. */
+const nexts: Record<string, string> = {
+    "unknown-session": "parley session list",
+    "unknown-endpoint": "parley endpoint list",
+    "unknown-group": "parley group list, parley endpoint list",
+    "unknown-server": "parley server list",
+    unauthenticated: "say where the token of this group server is: --token FILE",
+    "not-allowed": "parley endpoint list, parley server list and parley group list show what there is",
+    malformed: "--help after the command",
+    "too-long": "a shorter --minutes",
+    "too-far": "an earlier --start",
+    "too-many": "parley session list",
+    failed: "read the log of the group server (logs/group-server.log in the state folder)",
+    unavailable: "parley doctor",
+}
+
 export function fromGroup<T>(result: Result<T>): Outcome<T> {
     if (result.ok) return success(result.value)
     const { code, what, who, next } = result.problem
     if (code === "unreachable")
         return failure("notRunning", code, `the group server cannot be reached: ${what}`, {
             who,
-            next: "parley doctor",
+            next: "parley doctor; with --group: is that the URL, and does the group server run there?",
         })
     const nextTime = typeof next === "number" ? `possible from ${new Date(next * 1000).toISOString()}` : undefined
-    return failure("failed", code, what, { who, next: nextTime, details: next === undefined ? undefined : { next } })
+    return failure("failed", code, what, {
+        who,
+        next: nextTime ?? nexts[code],
+        details: next === undefined ? undefined : { next },
+    })
 }

@@ -2,9 +2,9 @@
  * `<state>/run.json`: where the running system is, for the other commands. Written when `parley up` is ready, removed when
  * it stops; one that a killed `up` left behind is told by its dead process. Never starts or stops anything.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { failure, type Outcome, success } from "../outcome.ts"
+import { failure, messageOf, type Outcome, success } from "../outcome.ts"
 import type { PartKind } from "./child.ts"
 
 export interface RunningPart {
@@ -44,7 +44,15 @@ export function writeRun(stateFolder: string, run: Run): void {
 /** Takes the state folder for this process; refused while another `up` lives in it. */
 export function claimRun(stateFolder: string, run: Run): Outcome<{ stalePid?: number }> {
     const path = runFilePath(stateFolder)
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    try {
+        mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+        accessSync(dirname(path), constants.R_OK | constants.W_OK | constants.X_OK)
+    } catch (error) {
+        return failure("failed", "state-unusable", `the state folder cannot be used: ${messageOf(error)}`, {
+            who: "you",
+            next: "take a folder that you may write: parley up --state DIR",
+        })
+    }
     const earlier = loadRun(path)
     if (earlier && isRunning(earlier))
         return failure(
@@ -61,9 +69,15 @@ export function claimRun(stateFolder: string, run: Run): Outcome<{ stalePid?: nu
     try {
         // "wx": of two that start at the same moment one gets the folder.
         writeFileSync(path, `${JSON.stringify(run, null, 2)}\n`, { mode: 0o600, flag: "wx" })
-    } catch {
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST")
+            return failure("failed", "state-unusable", `the state folder cannot be used: ${messageOf(error)}`, {
+                who: "you",
+                next: "make room on the disk, or take another folder: parley up --state DIR",
+            })
         return failure("failed", "already-running", `another parley up has just started in ${stateFolder}`, {
             who: "you",
+            next: "use that one (parley doctor), or take another folder and block (parley up --state DIR --network 127.40)",
         })
     }
     return success({ stalePid: earlier?.pid })
@@ -80,7 +94,7 @@ export function findRun(stateFolder: string): Outcome<Run> {
     if (!run)
         return failure("notRunning", "not-running", `no system runs in ${stateFolder}`, {
             who: "you",
-            next: "parley up   (or say where it runs: --state DIR)",
+            next: "parley up (or say where it runs: --state DIR)",
         })
     if (!isRunning(run))
         return failure(

@@ -26,8 +26,14 @@ export function simOfRun(run: Run): Outcome<SimClient> {
 export function fromSim<T>(result: SimResult<T>): Outcome<T> {
     if (result.ok) return result
     const { code, what, who } = result
+    const nexts: Record<string, string> = {
+        "unknown-board": "parley board list",
+        "no-power": "parley board power BOARD on",
+        "not-found": "parley board media --help",
+        "not-wav": "parley board media --help",
+    }
     if (code === "unreachable") return failure("notRunning", code, what, { who, next: "parley doctor" })
-    return failure("failed", code, what, { who, next: code === "unknown-board" ? "parley board list" : undefined })
+    return failure("failed", code, what, { who, next: nexts[code] ?? "parley doctor" })
 }
 
 export async function statusesOf(sim: SimClient): Promise<Outcome<BoardStatus[]>> {

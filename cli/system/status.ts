@@ -4,6 +4,7 @@
  */
 import { boardTable } from "../commands/board.ts"
 import { framed, type Output, table } from "../output.ts"
+import { plainLine } from "../plain-line.ts"
 import { fromSim, simOfRun } from "./sim.ts"
 import type { System } from "./system.ts"
 
@@ -24,8 +25,10 @@ export function showStatus(system: System, output: Output): StatusView {
         if (text === drawn || stopped) return
         drawn = text
         if (linesAbove > 0) process.stderr.write(`\u001b[${linesAbove}A\u001b[J`)
-        process.stderr.write(`${text}\n`)
-        linesAbove = text.split("\n").length
+        // A line that wraps, or one that scrolls out of the terminal, could not be drawn over.
+        const lines = fitted(text.split("\n"))
+        process.stderr.write(`${lines.join("\n")}\n`)
+        linesAbove = lines.length
     }
     const look = async () => {
         const sim = simOfRun(system.run)
@@ -43,8 +46,8 @@ export function showStatus(system: System, output: Output): StatusView {
                 system.parts.map(part => [part.plan.name, String(part.pid ?? ""), part.plan.address, part.state]),
             )
             const deaths = system.died.flatMap(({ part, end }) => [
-                output.paint("bad", `${part} died (${end.signal ?? `code ${end.code}`}); its last words:`),
-                ...end.log.slice(-3).map(line => `    ${line.slice(0, (process.stderr.columns ?? 80) - 5)}`),
+                `${part} died (${end.signal ?? `code ${end.code}`}); its last words:`,
+                ...end.log.slice(-3).map(line => `    ${plainLine(line)}`),
                 "",
             ])
             draw(
@@ -71,9 +74,22 @@ export function showStatus(system: System, output: Output): StatusView {
     }
 }
 
+/** Some terminals tell no size, or 0. */
+function terminal(): { columns: number; rows: number } {
+    return { columns: process.stderr.columns || 80, rows: process.stderr.rows || 24 }
+}
+
+function fitted(lines: string[]): string[] {
+    const { columns, rows } = terminal()
+    // The last row is the cursor's.
+    const room = Math.max(2, rows - 1)
+    const kept = lines.length > room ? [...lines.slice(0, room - 1), "... a higher terminal shows the rest"] : lines
+    return kept.map(line => [...line].slice(0, columns - 1).join(""))
+}
+
 /** Blocks of lines beside each other, as many in a row as the terminal is wide. */
 function beside(blocks: string[][]): string {
-    const perRow = Math.max(1, Math.floor((process.stderr.columns ?? 80) / 26))
+    const perRow = Math.max(1, Math.floor((terminal().columns + 2) / 26))
     const rows: string[] = []
     for (let i = 0; i < blocks.length; i += perRow) {
         const row = blocks.slice(i, i + perRow)

@@ -2,6 +2,7 @@
  * The broker as a process: flags in, one ready line out, logs on standard error, SIGTERM to stop.
  */
 
+import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { parseArgs } from "node:util"
 import { pino } from "pino"
@@ -9,11 +10,14 @@ import { startBroker } from "./broker.ts"
 
 export { type BrokerOptions, type BrokerOutcome, type RunningBroker, startBroker } from "./broker.ts"
 
-const usage = `Usage: broker --host ADDRESS --port PORT --credentials FOLDER [--metrics-port PORT]
-  --host          address to listen on
-  --port          MQTT port; 0 takes a free one
-  --credentials   folder of credentials.json, written when endpoints and servers are enrolled
-  --metrics-port  HTTP port of /metrics, /livez and /readyz on the same address`
+const usage = `The MQTT broker of Parley: parley serve broker [options]
+
+  --host ADDRESS       address to listen on (default 127.0.1.1)
+  --port PORT          MQTT port, 0 for any free one (default 1883)
+  --credentials DIR    folder of credentials.json, which the group server writes
+                       (default: credentials in PARLEY_STATE or .parley)
+  --metrics-port PORT  HTTP port of /metrics, /livez and /readyz on the same address (default: none)
+`
 
 interface Flags {
     host: string
@@ -31,11 +35,11 @@ function readFlags(words: string[]): Flags | string {
     } catch (error) {
         return (error as Error).message
     }
-    const { host, port, credentials } = values
-    if (!host) return "--host is missing"
-    if (!port) return "--port is missing"
+    const { host = "127.0.1.1", port = "1883" } = values
+    const credentials = values.credentials ?? join(process.env.PARLEY_STATE || ".parley", "credentials")
+    if (!host) return "--host must not be empty"
     if (!isPort(port)) return `--port must be 0..65535, not ${port}`
-    if (!credentials) return "--credentials is missing"
+    if (!credentials) return "--credentials must not be empty"
     const metricsPort = values["metrics-port"]
     if (metricsPort !== undefined && !isPort(metricsPort)) return `--metrics-port must be 0..65535, not ${metricsPort}`
     return {
@@ -51,9 +55,14 @@ function isPort(text: string): boolean {
 }
 
 async function main(): Promise<void> {
-    const flags = readFlags(process.argv.slice(2))
+    const words = process.argv.slice(2)
+    if (words.includes("--help") || words.includes("-h")) {
+        process.stdout.write(usage)
+        return
+    }
+    const flags = readFlags(words)
     if (typeof flags === "string") {
-        process.stderr.write(`broker: ${flags}\n${usage}\n`)
+        process.stderr.write(`broker: ${flags}\n\n${usage}`)
         process.exitCode = 2
         return
     }

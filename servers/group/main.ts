@@ -98,9 +98,14 @@ function silent(): Logger {
 }
 
 async function run(): Promise<void> {
-    const parsed = parseOptions(process.argv.slice(2), process.env)
+    const words = process.argv.slice(2)
+    if (words.includes("--help") || words.includes("-h")) {
+        process.stdout.write(usage)
+        return
+    }
+    const parsed = parseOptions(words, process.env)
     if (!parsed.ok) {
-        process.stderr.write(`group server: ${parsed.what}\n\n${usage}\n`)
+        process.stderr.write(`group server: ${parsed.what}\n\n${usage}`)
         process.exit(2)
     }
     const log = pino({ name: "group", level: process.env.PARLEY_LOG || "info" }, destination(2))

@@ -17,13 +17,14 @@ export interface GroupServerOptions {
     credentials: string
 }
 
-export const usage = `usage: group-server [options]
+export const usage = `The group server of Parley: parley serve group [options]
 
   --state DIR          state folder (default: group in PARLEY_STATE or .parley)
   --http-host HOST     address of the HTTP API (default 127.0.1.2)
   --http-port PORT     port of the HTTP API, 0 for any free one (default 8080)
   --broker URL         mqtt://host:port of the broker (default mqtt://127.0.1.1:1883)
-  --credentials DIR    folder of the broker's credentials (default: broker in PARLEY_STATE or .parley)`
+  --credentials DIR    folder of the broker's credentials (default: credentials in PARLEY_STATE or .parley)
+`
 
 type Parsed = { ok: true; options: GroupServerOptions } | { ok: false; what: string }
 
@@ -45,7 +46,7 @@ export function parseOptions(args: string[], environment: Record<string, string 
     const wrongBroker = problemWithBroker(broker)
     if (wrongBroker) return { ok: false, what: `--broker: ${wrongBroker}` }
     const state = values.state ?? join(root, "group")
-    const credentials = values.credentials ?? join(root, "broker")
+    const credentials = values.credentials ?? join(root, "credentials")
     const httpHost = values["http-host"] ?? "127.0.1.2"
     for (const [flag, value] of Object.entries({
         "--state": state,

@@ -108,7 +108,10 @@ export class Signalling {
             void this.onConnect()
         })
         client.on("close", () => {
-            if (this.connected) log.warn("broker connection lost")
+            if (this.connected) {
+                log.warn("broker connection lost")
+                void this.options.submit({ type: "connection", up: false })
+            }
             this.connected = false
             this.outboxes.ep.clear()
             this.outboxes.rs.clear()
@@ -129,6 +132,7 @@ export class Signalling {
         try {
             // The retained states that come with these are what pushes are renewed from, so they must find us ready.
             this.connected = true
+            void this.options.submit({ type: "connection", up: true })
             await this.client.subscribeAsync([`${topicRoot}/+/+/out/group/#`, `${topicRoot}/+/+/state`], { qos: 1 })
             await this.client.publishAsync(groupStateTopic, this.state(1), { qos: 1, retain: true })
             this.options.log.info({ broker: this.options.broker, boot: this.options.boot }, "broker connected")

@@ -25,7 +25,7 @@ export interface RoutingServerOptions {
 
 export type OptionsResult = { ok: true; options: RoutingServerOptions } | { ok: false; what: string }
 
-export const usage = `A routing server of Parley.
+export const usage = `A routing server of Parley: parley serve routing --id ID --secret-file FILE --ip ADDRESS --broker URL --state FOLDER
 
   --id ID             its identifier, as enrolled at the group server
   --secret-file FILE  its secret for the broker

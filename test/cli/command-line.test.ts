@@ -16,7 +16,39 @@ describe("a wrong command line", () => {
         assert.equal(out, "")
         assert.match(err, /unknown command 'bord' \(Did you mean board\?\)/)
         assert.match(err, /who can fix it: you/)
-        assert.match(err, /next: parley help/)
+        assert.match(err, /next: parley --help/)
+        const wait = await run("board", "list", "--wait", "soon")
+        assert.equal(wait.code, 2)
+        assert.match(wait.err, /next: parley board list --help/)
+    })
+
+    test("names the command as it has to be typed where npm has started it", async () => {
+        const { err } = await parley(["board", "list"], folder.path, { npm_command: "exec" })
+        assert.match(err, /next: npx parley up/)
+    })
+
+    test("is told by the exit code of a part too, and its help is no error", async () => {
+        for (const part of ["broker", "group", "routing", "sim"]) {
+            const wrong = await run("serve", part, "--bogus")
+            assert.equal(wrong.code, 2, `${part}: ${wrong.err}`)
+            const help = await run("serve", part, "--help")
+            assert.equal(help.code, 0, `${part}: ${help.err}`)
+            assert.match(help.out, new RegExp(`parley serve ${part}`))
+        }
+    })
+
+    test("takes only times that people write, and lengths that can be booked", async () => {
+        const words = ["session", "book", "--by", "board-a", "--with", "board-b"]
+        for (const start of ["1", "tomorrow", "2030-13-45", "14:00"])
+            assert.match((await run(...words, "--start", start)).err, /is no time/, start)
+        assert.match((await run(...words, "--minutes", "0")).err, /from 5 to 1440/)
+    })
+
+    test("with a state folder that cannot be one says so, and nothing of our own is blamed", async () => {
+        const { code, err } = await run("up", "--state", process.execPath, "--json")
+        assert.equal(code, 1)
+        const { error } = JSON.parse(err)
+        assert.deepEqual([error.code, error.who], ["state-unusable", "you"])
     })
 
     test("is told by one JSON object on standard error with --json", async () => {

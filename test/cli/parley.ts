@@ -72,7 +72,6 @@ export function ownNetwork(): string {
 function cleanEnvironment(): NodeJS.ProcessEnv {
     // The runner has set everything up; test files that run at the same time must not do it again.
     const environment: NodeJS.ProcessEnv = { ...process.env }
-    for (const name of Object.keys(environment))
-        if (name.startsWith("PARLEY_") || name === "NO_COLOR") delete environment[name]
+    for (const name of Object.keys(environment)) if (/^(PARLEY_|npm_|NO_COLOR$)/.test(name)) delete environment[name]
     return { ...environment, PARLEY_SETUP: "skip" }
 }

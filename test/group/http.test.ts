@@ -277,7 +277,7 @@ describe("the command line", () => {
         assert.ok(given.ok)
         assert.deepEqual(
             [given.options.state, given.options.credentials, given.options.httpPort],
-            ["x", "/data/broker", 0],
+            ["x", "/data/credentials", 0],
         )
         const wrong: [string[], RegExp][] = [
             [["--http-port", "70000"], /^--http-port: /],

@@ -36,7 +36,7 @@ function decide(state: State, request: BookRequest, context: Context, policy: Po
     const end = start + request.minutes * 60
     const latest = nowSeconds + limits.bookAheadDays * 86400
     if (start < nowSeconds - policy.pastGraceSeconds)
-        return refuse("in-the-past", `${nowSeconds - start} s ago`, "you", nowSeconds)
+        return refuse("in-the-past", "the start is in the past", "you", nowSeconds)
     if (start > latest) return refuse("too-far", `at most ${limits.bookAheadDays} days ahead`, "you")
 
     const invited = whoIsInvited(state, booker, request.with)

@@ -104,7 +104,7 @@ function problemWithNew(state: State, id: string): Refusal | undefined {
     if (problem) return refuse("malformed", problem, "you")
     const { endpoints, servers, groups } = state.durable
     const kind = endpoints.has(id) ? "endpoint" : servers.has(id) ? "routing server" : groups.has(id) ? "group" : ""
-    return kind ? refuse("not-allowed", `there is a ${kind} ${id} already`, "you") : undefined
+    return kind ? refuse("not-allowed", `${id} is the id of another ${kind} already`, "you") : undefined
 }
 
 function enrolEndpoint(

@@ -34,6 +34,7 @@ export function nextDueMs(state: State, policy: Policy): number | undefined {
     const consider = (atMs: number) => {
         if (due === undefined || atMs < due) due = atMs
     }
+    if (state.live.unheard) consider(state.live.unheard.dueMs)
     for (const session of state.durable.sessions.values()) {
         switch (session.state) {
             case "scheduled":

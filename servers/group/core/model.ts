@@ -144,6 +144,8 @@ export interface Live {
     told: Map<string, { content: string; servers: Set<string> }>
     /** Per ad-hoc session: since when nobody is in it. */
     emptySinceMs: Map<string, number>
+    /** After a connection to the broker: who has not been heard of on it, and when they count as off. */
+    unheard?: { ep: Set<string>; rs: Set<string>; dueMs: number }
 }
 
 export interface Touched {
@@ -234,6 +236,8 @@ export type GroupEvent =
     /** `key`: the Idempotency-Key. `only`: the endpoint that the caller may act for; undefined: any. */
     | { type: "command"; actor: string; command: Command; key?: string; only?: string }
     | { type: "tick" }
+    /** To the broker. */
+    | { type: "connection"; up: boolean }
 
 export interface Done {
     ok: true
@@ -277,6 +281,8 @@ export interface Policy {
     answersPerSender: number
     /** How long ended sessions can still be asked for by their id over MQTT. */
     endedMemoryMs: number
+    /** Who is not heard of for so long on a new connection to the broker is off. */
+    unheardMs: number
 }
 
 export const policy: Policy = {
@@ -284,4 +290,5 @@ export const policy: Policy = {
     pastGraceSeconds: 60,
     answersPerSender: 64,
     endedMemoryMs: 24 * 3600_000,
+    unheardMs: 30_000,
 }

@@ -18,6 +18,7 @@ import { cancel, decline, joined, left, tick, want } from "./lifecycle.ts"
 import type { Answer, Context, GroupEvent, Policy, Refusal, State } from "./model.ts"
 import { audit, done, refuse } from "./outcome.ts"
 import { pick } from "./pick.ts"
+import { connection, giveUpUnheard, heard } from "./presence.ts"
 import { endpointState, helloEndpoint, helloServer, serverState } from "./registration.ts"
 
 /** Shapes of the requests, by kind of sender and verb. What is not here does not exist. */
@@ -39,18 +40,24 @@ const requestShapes: Record<"ep" | "rs", Record<string, Shape<unknown>>> = {
     },
 }
 
-/** The answer to a request or command; for a state, a refusal when it is not taken; nothing for a tick. */
+/** The answer to a request or command; for a state, a refusal when it is not taken; nothing for what time and the connection bring. */
 export function step(state: State, event: GroupEvent, context: Context, policy: Policy): Answer | undefined {
     switch (event.type) {
         case "tick":
             tick(state, context, policy)
+            giveUpUnheard(state, context)
+            return undefined
+        case "connection":
+            connection(state, event.up, context, policy)
             return undefined
         case "state": {
+            heard(state, event.kind, event.from)
             const take = event.kind === "ep" ? endpointState : serverState
             const problem = take(state, event.from, event.state, event.retained, context)
             return problem ? refuse("malformed", problem, "maker") : undefined
         }
         case "request":
+            heard(state, event.kind, event.from)
             return event.kind === "ep"
                 ? fromEndpoint(state, event.from, event.verb, event.message, context, policy)
                 : fromServer(state, event.from, event.verb, event.message, context)

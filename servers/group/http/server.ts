@@ -97,6 +97,9 @@ function guard(app: App, backend: Backend): void {
     })
 }
 
+/** Of identifiers. */
+const alphabet = "1 to 24 of a-z, 0-9 and - are needed, no - in front"
+
 /** Whatever goes wrong has a code, says what, and who can fix it. */
 function explain(app: App): void {
     app.setNotFoundHandler((request, reply) =>
@@ -104,9 +107,19 @@ function explain(app: App): void {
     )
     app.setErrorHandler((error: FastifyError, request, reply) => {
         if (error.validation) {
-            const { instancePath = "", message = "not valid" } = error.validation[0] ?? {}
+            const { instancePath = "", message = "not valid", keyword } = error.validation[0] ?? {}
             const path = `${error.validationContext ?? "request"}${instancePath.replaceAll("/", ".")}`
-            return sendProblem(reply, problem("malformed", clip(`${path}: ${message}`, 200), "you"))
+            return sendProblem(
+                reply,
+                problem(
+                    "malformed",
+                    clip(
+                        `${path}: ${keyword === "pattern" && !instancePath.endsWith("/subject") ? alphabet : message}`,
+                        200,
+                    ),
+                    "you",
+                ),
+            )
         }
         if (error.statusCode === 413) return sendProblem(reply, problem("too-large", "the body is too large", "you"))
         if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
