@@ -57,6 +57,8 @@ export class Engine {
     private running: Promise<void> | undefined
     private timer: NodeJS.Timeout | undefined
     private stopped = false
+    /** Whether the memory is what the store holds: not after a batch that failed, until it was read anew. */
+    private isTrue = true
     /** After a failure the deadline is tried again only this much later. */
     private backoffMs = 0
 
@@ -112,6 +114,8 @@ export class Engine {
         const context: Context = { nowMs: this.now(), newId, writes: [] }
         this.counters.batches++
         this.counters.events += events.length
+        if (!this.isTrue) await this.reload()
+        if (!this.isTrue) return this.refuseAll(events)
         let answers: (Answer | undefined)[]
         let sends: Send[]
         try {
@@ -124,14 +128,17 @@ export class Engine {
             this.backoffMs = 1000
             this.options.log.error({ err: error, events: events.length }, "batch failed, nothing of it has happened")
             await this.reload()
-            for (const { resolve } of events) resolve(refuse("unavailable", "the store refused, try again", "operator"))
-            return
+            return this.refuseAll(events)
         }
         this.backoffMs = 0
         for (const [index, { resolve }] of events.entries()) resolve(answers[index])
         // The answers' continuations run before the pushes, so that `done` of a hello comes before its agenda.
         await Promise.resolve()
         this.options.send(sends)
+    }
+
+    private refuseAll(events: Waiting[]): void {
+        for (const { resolve } of events) resolve(refuse("unavailable", "the store refused, try again", "operator"))
     }
 
     private async commit(writes: Write[]): Promise<void> {
@@ -143,10 +150,15 @@ export class Engine {
 
     /** Keeps what is live: it is told by the broker, not by the store. */
     private async reload(): Promise<void> {
+        this.isTrue = false
         try {
             const durable = await this.options.store.load(this.now() - this.policy.endedMemoryMs)
             const { live, version } = this.state
+            // What the batch has noted as told was not sent.
+            for (const told of live.told.values()) told.content = ""
+            live.agendas.clear()
             this.state = newState(durable, live)
+            this.isTrue = true
             // Versions that were promised but not stored may not have been sent; those sent were stored.
             this.state.version = Math.min(version, durable.reservedVersions)
             for (const session of durable.sessions.keys()) this.state.touched.sessions.add(session)

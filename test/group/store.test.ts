@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, describe, test } from "node:test"
 import { pino } from "pino"
-import type { Durable, EndpointRow, SessionRow, Write } from "../../servers/group/core/model.ts"
+import type { Answer, Command, Durable, EndpointRow, Send, SessionRow, Write } from "../../servers/group/core/model.ts"
 import { Engine } from "../../servers/group/engine.ts"
 import { getSession, listAudit, listSessions } from "../../servers/group/store/queries.ts"
 import { openSqlite } from "../../servers/group/store/sqlite.ts"
@@ -228,6 +228,75 @@ describe("the engine", () => {
         assert.equal((await enrol("a"))?.ok, true)
         await engine.stop()
         assert.equal((await store.load(0)).endpoints.size, 1)
+        await store.close()
+    })
+
+    test("answers nothing from a memory that is not what is stored: while the store cannot be read it refuses", async () => {
+        const store = await open(freshPath())
+        const log = pino({ level: "silent" })
+        const engine = await Engine.start({ store, log, send: () => undefined, credentialsChanged: () => undefined })
+        const enrol = (id: string) => {
+            const command = { do: "enrolEndpoint" as const, id, name: id, secretHash: "-" }
+            return engine.submit({ type: "command", actor: "http:test", command })
+        }
+        const { commit, load } = store
+        const broken = async () => {
+            throw new Error("no disk")
+        }
+        Object.assign(store, { commit: broken, load: broken })
+        assert.equal((await enrol("a"))?.ok, false)
+        store.commit = commit
+        assert.equal((await enrol("b"))?.ok, false, "it still cannot know what is true")
+        store.load = load
+        assert.equal((await enrol("c"))?.ok, true)
+        assert.deepEqual([...engine.state.durable.endpoints.keys()], ["c"])
+        await engine.stop()
+        assert.deepEqual([...(await store.load(0)).endpoints.keys()], ["c"])
+        await store.close()
+    })
+
+    test("sends what a failed batch would have sent once the store takes it again", async () => {
+        const store = await open(freshPath())
+        const log = pino({ level: "silent" })
+        const sent: Send[] = []
+        const engine = await Engine.start({
+            store,
+            log,
+            send: messages => void sent.push(...messages),
+            credentialsChanged: () => undefined,
+        })
+        const command = (wanted: Command) =>
+            engine.submit({ type: "command", actor: "http:test", command: wanted }) as Promise<Answer>
+        const rs = (verb: string, message: object) =>
+            engine.submit({ type: "request", kind: "rs", from: "rs-a", verb, message: { id: 1, ...message } })
+        for (const id of ["a", "b"])
+            assert.ok((await command({ do: "enrolEndpoint", id, name: id, secretHash: "-" })).ok)
+        await command({ do: "enrolServer", id: "rs-a", secretHash: "-" })
+        const place = { ip: "127.0.9.1", linkPort: 7400, mediaPort: 7500, fingerprint: "ab".repeat(32), dspUnits: 8 }
+        await rs("hello", { v: 1, boot: 1, ...place })
+        const booking = { booker: "a", with: "b", start: 0, minutes: 30, title: "" }
+        const booked = await command({ do: "book", booking })
+        assert.ok(booked.ok)
+        const { sid } = booked.fields
+        await rs("want", { sid, ep: "a" })
+        const sessions = async () => {
+            // Pushes leave after the answers.
+            await new Promise(resolve => setImmediate(resolve))
+            return sent.splice(0).filter(one => one.to === "rs-a" && one.verb === "session")
+        }
+        assert.equal((await sessions()).length, 1)
+
+        const { commit } = store
+        store.commit = async () => {
+            throw new Error("disk full")
+        }
+        assert.equal((await rs("joined", { sid, ep: "a" }))?.ok, false)
+        assert.equal((await rs("want", { sid, ep: "a" }))?.ok, false)
+        assert.deepEqual(await sessions(), [])
+        store.commit = commit
+        await engine.submit({ type: "tick" })
+        assert.equal((await sessions()).length, 1, "it was asked for, and never sent")
+        await engine.stop()
         await store.close()
     })
 
