@@ -14,7 +14,7 @@ export class Agenda {
 
     at(timeMs: number, action: () => void): void {
         const { times, orders, actions } = this
-        const time = timeMs < this.nowMs ? this.nowMs : timeMs
+        const time = Math.max(timeMs, this.nowMs)
         const order = this.order++
         let place = times.length
         times.push(time)
