@@ -1,0 +1,167 @@
+#!/usr/bin/env node
+/**
+ * Set-up of a checkout: what has to be there before anything else can run. Plain JavaScript that runs with nothing installed.
+ *
+ *     node build/setup.mjs [--no-firmware]
+ *
+ * Owns the order (dependencies, VM, firmware) and the decision what is out of date, by content and never by time alone.
+ * Works without network when nothing changed. Says what it does on standard error; standard output stays empty.
+ */
+import { spawnSync } from "node:child_process"
+import { createHash } from "node:crypto"
+import {
+    existsSync,
+    mkdirSync,
+    readdirSync,
+    readFileSync,
+    readlinkSync,
+    rmSync,
+    symlinkSync,
+    writeFileSync,
+} from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const nodeFloor = 20
+
+/** What the firmware is made of: a change in any of these compiles it again. */
+const firmwareSources = [
+    "src",
+    "protocol",
+    "boards",
+    "services",
+    "devicescript.json",
+    "build/compile.cjs",
+    "package-lock.json",
+]
+const vmSources = ["build/vm-slice.ts", "package-lock.json"]
+
+if (Number(process.versions.node.split(".")[0]) < nodeFloor)
+    fail(`Node ${nodeFloor} or newer is needed; this is ${process.version}. Install a newer Node.`)
+
+mkdirSync(join(root, ".build"), { recursive: true })
+installDependencies()
+linkCommand()
+whenChanged("vm", vmSources, [".build/vm.cjs", ".build/vm.wasm"], () => runTypeScript("build/vm-slice.ts", "the VM"))
+if (!process.argv.includes("--no-firmware")) compileEntries()
+
+function installDependencies() {
+    const lock = hashOf(["package-lock.json"])
+    const stamp = readStamp("dependencies")
+    const installed = existsSync(join(root, "node_modules/.package-lock.json"))
+    if (installed && stamp === lock) return
+    // Without a stamp an installation of somebody else is trusted when it names the same versions as the lock file.
+    if (installed && matchesLock()) return writeStamp("dependencies", lock)
+    say(installed ? "package-lock.json has changed: npm ci" : "installing dependencies: npm ci")
+    const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], {
+        cwd: root,
+        stdio: ["ignore", 2, 2],
+        shell: process.platform === "win32",
+    })
+    if (npm.error) fail(`npm could not be started (${npm.error.message}). Install npm, it comes with Node.`)
+    if (npm.status !== 0) fail("npm ci failed (see above). Is the package registry reachable?")
+    writeStamp("dependencies", lock)
+}
+
+/** Whether node_modules holds what the lock file asks for, apart from optional packages of other platforms. */
+function matchesLock() {
+    const read = path => JSON.parse(readFileSync(join(root, path), "utf8")).packages
+    try {
+        const wanted = read("package-lock.json")
+        const present = read("node_modules/.package-lock.json")
+        return Object.entries(wanted).every(([path, entry]) => {
+            if (path === "" || (entry.optional && !present[path])) return true
+            return present[path]?.version === entry.version && existsSync(join(root, path))
+        })
+    } catch {
+        return false
+    }
+}
+
+/** `npx parley` finds its command here and never asks the registry for a package of that name. */
+function linkCommand() {
+    const link = join(root, "node_modules/.bin/parley")
+    const target = "../../bin/parley.mjs"
+    if (process.platform === "win32") {
+        const shim = '@node "%~dp0\\..\\..\\bin\\parley.mjs" %*\r\n'
+        if (!existsSync(`${link}.cmd`)) writeFileSync(`${link}.cmd`, shim)
+        return
+    }
+    try {
+        if (readlinkSync(link) === target) return
+    } catch {
+        // missing, or no link: made anew below
+    }
+    mkdirSync(dirname(link), { recursive: true })
+    rmSync(link, { force: true })
+    try {
+        symlinkSync(target, link)
+    } catch (error) {
+        // Another set-up that runs at the same time has made it.
+        if (error.code !== "EEXIST") throw error
+    }
+}
+
+function compileEntries() {
+    const manifest = JSON.parse(readFileSync(join(root, "devicescript.json"), "utf8"))
+    const names = Object.keys(manifest.entries)
+    const outputs = names.map(name => `.build/firmware/${name}.devs`)
+    outputs.push(".build/services.json")
+    whenChanged("firmware", firmwareSources, outputs, () => runTypeScript("build/firmware.ts", "the firmware"))
+}
+
+function runTypeScript(file, what) {
+    say(`building ${what}`)
+    const child = spawnSync(process.execPath, ["--import", "tsx", file], { cwd: root, stdio: ["ignore", 2, 2] })
+    if (child.status !== 0) fail(`${file} failed (see above)`)
+}
+
+function whenChanged(name, sources, outputs, build) {
+    const hash = hashOf(sources)
+    if (readStamp(name) === hash && outputs.every(path => existsSync(join(root, path)))) return
+    build()
+    writeStamp(name, hash)
+}
+
+function hashOf(paths) {
+    const hash = createHash("sha256")
+    for (const path of paths) addToHash(hash, path)
+    return hash.digest("hex")
+}
+
+function addToHash(hash, path) {
+    const absolute = join(root, path)
+    let entries
+    try {
+        entries = readdirSync(absolute, { withFileTypes: true })
+    } catch (error) {
+        if (error.code === "ENOENT") return
+        if (error.code !== "ENOTDIR") throw error
+        hash.update(`${path}\n`)
+        hash.update(readFileSync(absolute))
+        return
+    }
+    for (const name of entries.map(entry => entry.name).sort()) addToHash(hash, `${path}/${name}`)
+}
+
+function readStamp(name) {
+    try {
+        return readFileSync(join(root, `.build/${name}.stamp`), "utf8")
+    } catch {
+        return ""
+    }
+}
+
+function writeStamp(name, hash) {
+    writeFileSync(join(root, `.build/${name}.stamp`), hash)
+}
+
+function say(text) {
+    process.stderr.write(`setup: ${text}\n`)
+}
+
+function fail(text) {
+    process.stderr.write(`setup: ${text}\n`)
+    process.exit(1)
+}

@@ -1,0 +1,95 @@
+/**
+ * `npm test` after the set-up: types and style, then every test file, then the closing lines with the counts.
+ *
+ *     node build/test.mjs [--no-check] [FILTER...]     a filter is a part of a test file's path
+ *
+ * With CI=true a skipped test fails the run: a machine that cannot test something must say so loudly.
+ */
+import { spawn } from "node:child_process"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const fileTimeoutMs = 120_000
+const concurrency = 2
+
+const options = process.argv.slice(2)
+const filters = options.filter(option => !option.startsWith("--"))
+
+if (!options.includes("--no-check")) {
+    for (const [name, ...args] of [
+        ["tsc", "--noEmit"],
+        ["biome", "check", "."],
+    ]) {
+        const code = await run(join(root, "node_modules", ".bin", name), args)
+        if (code !== 0) {
+            process.stderr.write(`\n${name} ${args.join(" ")} failed; no test was run.\n`)
+            process.exit(1)
+        }
+    }
+}
+
+const files = testFiles("test").filter(file => filters.length === 0 || filters.some(filter => file.includes(filter)))
+if (files.length === 0) {
+    process.stderr.write(`no test file matches ${filters.join(" ") || "test/**/*.test.ts"}\n`)
+    process.exit(2)
+}
+
+// Two reports: one for people on standard output, one in TAP to count from.
+const reports = mkdtempSync(join(tmpdir(), "parley-test-"))
+const tapFile = join(reports, "report.tap")
+const code = await run(process.execPath, [
+    "--import",
+    "tsx",
+    "--test",
+    `--test-concurrency=${concurrency}`,
+    `--test-timeout=${fileTimeoutMs}`,
+    "--test-reporter=spec",
+    "--test-reporter-destination=stdout",
+    "--test-reporter=tap",
+    `--test-reporter-destination=${tapFile}`,
+    ...files,
+])
+const tap = readFileSync(tapFile, "utf8")
+rmSync(reports, { recursive: true, force: true })
+
+const count = name => Number(new RegExp(`^# ${name} (\\d+)$`, "m").exec(tap)?.[1] ?? -1)
+const closing = ["tests", "pass", "fail", "cancelled", "skipped", "todo", "duration_ms"]
+process.stdout.write("\n")
+for (const name of closing) {
+    const line = new RegExp(`^# ${name} .*$`, "m").exec(tap)
+    if (line) process.stdout.write(`${line[0]}\n`)
+}
+if (count("tests") < 1) fail("the report holds no tests")
+if (process.env.CI === "true" && count("skipped") > 0) fail(`${count("skipped")} skipped, and CI=true allows none`)
+process.exit(code === 0 ? 0 : 1)
+
+function fail(why) {
+    process.stderr.write(`\ntest run failed: ${why}\n`)
+    process.exit(1)
+}
+
+/** Paths of the test files under `folder`, relative to the repository, in order. */
+function testFiles(folder) {
+    return readdirSync(join(root, folder), { withFileTypes: true })
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+        .flatMap(entry => {
+            const path = `${folder}/${entry.name}`
+            if (entry.isDirectory()) return testFiles(path)
+            return entry.name.endsWith(".test.ts") ? [path] : []
+        })
+}
+
+/** The exit code of a command that speaks on our own standard output and error. */
+function run(command, args) {
+    return new Promise(resolve => {
+        const child = spawn(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] })
+        child.once("error", error => {
+            process.stderr.write(`${command}: ${error.message}\n`)
+            resolve(1)
+        })
+        child.once("close", status => resolve(status ?? 1))
+    })
+}

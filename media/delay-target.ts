@@ -1,0 +1,69 @@
+/**
+ * How long a stream has to be held back so that its packets are there in time: the 99th percentile of their lateness.
+ *
+ * Owns the stream's fastest transit (of the last 2 to 4 s, so that drifting clocks are followed) and the distribution of
+ * lateness against it (of about the last 10 s at 50 packets/s). Time and arrival come as arguments.
+ */
+
+const bins = 256 // of 1 ms
+const windowMs = 2000
+const forgetAfter = 500
+const quantile = 0.99
+
+export class DelayTarget {
+    private readonly lateness = new Float64Array(bins)
+    private total = 0
+    private windowStartMs = 0
+    private windowMinMs = Infinity
+    private previousMinMs = Infinity
+    private quantileMs = 0
+    /** Smallest transit, in ms: arrival minus media time, of arbitrary origin. */
+    minTransitMs = 0
+
+    constructor(
+        private readonly floorMs: number,
+        private readonly maxMs: number,
+    ) {}
+
+    reset(): void {
+        this.lateness.fill(0)
+        this.total = 0
+        this.windowMinMs = Infinity
+        this.previousMinMs = Infinity
+        this.quantileMs = 0
+    }
+
+    /** One packet arrived at `nowMs` with this transit. */
+    note(transitMs: number, nowMs: number): void {
+        if (this.windowMinMs === Infinity) this.windowStartMs = nowMs
+        else if (nowMs - this.windowStartMs >= windowMs) {
+            this.previousMinMs = this.windowMinMs
+            this.windowMinMs = Infinity
+            this.windowStartMs = nowMs
+        }
+        this.windowMinMs = Math.min(this.windowMinMs, transitMs)
+        this.minTransitMs = Math.min(this.windowMinMs, this.previousMinMs)
+
+        if (this.total >= forgetAfter) {
+            for (let i = 0; i < bins; i++) this.lateness[i]! /= 2
+            this.total /= 2
+        }
+        this.lateness[Math.min(bins - 1, Math.floor(transitMs - this.minTransitMs))]! += 1
+        this.total++
+        this.quantileMs = this.findQuantile()
+    }
+
+    /** How long after its fastest possible arrival a packet is waited for. */
+    get targetMs(): number {
+        return Math.min(this.maxMs, Math.max(this.floorMs, this.quantileMs))
+    }
+
+    private findQuantile(): number {
+        let above = this.total * (1 - quantile)
+        for (let bin = bins - 1; bin >= 0; bin--) {
+            above -= this.lateness[bin]!
+            if (above < 0) return bin + 1
+        }
+        return 0
+    }
+}

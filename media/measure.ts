@@ -1,0 +1,126 @@
+/**
+ * What was said against what was heard: how long it took and how much of it arrived, by cross-correlation.
+ *
+ * Owns the measurement. Works in windows, so that one jump of the delay in between neither hides nor spoils the rest, and
+ * leaves windows out in which nothing was said. Pure; recordings carry their times (see `Stretch`).
+ */
+
+import { crossCorrelation } from "./fft.ts"
+import { power, powerToDb } from "./level.ts"
+import { failure, type Outcome, success } from "./outcome.ts"
+
+/** Sound without a gap; `atMs` is when its first sample was spoken or played, on one clock for both sides. */
+export interface Stretch {
+    atMs: number
+    samples: Int16Array
+}
+
+export interface MeasureOptions {
+    rate?: number
+    /** Largest delay that is looked for. Default 1000. */
+    maxDelayMs?: number
+    windowMs?: number
+    /** Windows in which less was said are left out. Default -50 dBov. */
+    speechDb?: number
+}
+
+export interface MeasuredWindow {
+    /** When the window was spoken. */
+    atMs: number
+    delayMs: number
+    correlation: number
+}
+
+export interface Measurement {
+    /** Median, 95th percentile (over time spoken) and largest of the windows. */
+    delayMs: number
+    delayP95Ms: number
+    delayMaxMs: number
+    /** Of all that was said with all that was heard, each window at its own delay; 1 is perfect. */
+    correlation: number
+    /** The worst window. */
+    correlationMin: number
+    /** Heard over said. */
+    gain: number
+    windows: MeasuredWindow[]
+}
+
+export type MeasureRefusal = "too-short" | "nothing-said" | "nothing-heard"
+
+/** Compares what was said with what was heard. The parts of `said` after which nothing was recorded any more are left out. */
+export function measure(
+    said: Stretch,
+    heard: Stretch,
+    options: MeasureOptions = {},
+): Outcome<Measurement, MeasureRefusal> {
+    const { rate = 8000, maxDelayMs = 1000, windowMs = 500, speechDb = -50 } = options
+    const windowSamples = Math.round((windowMs * rate) / 1000)
+    const lags = Math.round((maxDelayMs * rate) / 1000) + 1
+    // Where `said` begins on the time axis of `heard`; a fraction of a sample is put back into the delay at the end.
+    const exact = ((said.atMs - heard.atMs) * rate) / 1000
+    const offset = Math.round(exact)
+    const fractionMs = ((offset - exact) * 1000) / rate
+
+    let spoken = 0
+    let inside = 0
+    let cross = 0
+    let saidEnergy = 0
+    let heardEnergy = 0
+    const windows: MeasuredWindow[] = []
+    for (let start = 0; start + windowSamples <= said.samples.length; start += windowSamples) {
+        const word = said.samples.subarray(start, start + windowSamples)
+        if (powerToDb(power(word)) < speechDb) continue
+        spoken++
+        const from = start + offset
+        if (from < 0 || from + windowSamples + lags - 1 > heard.samples.length) continue
+        inside++
+        const area = heard.samples.subarray(from, from + windowSamples + lags - 1)
+        const best = bestLag(word, area, lags)
+        cross += best.cross
+        saidEnergy += best.wordEnergy
+        heardEnergy += best.areaEnergy
+        windows.push({
+            atMs: said.atMs + (start * 1000) / rate,
+            delayMs: (best.lag * 1000) / rate + fractionMs,
+            correlation: best.correlation,
+        })
+    }
+    if (spoken === 0) return failure("nothing-said", "there is no speech in what was said", "you")
+    if (inside === 0) return failure("too-short", "nothing was recorded while and after it was said", "you")
+    if (heardEnergy === 0) return failure("nothing-heard", "nothing but silence was heard", "nobody")
+
+    const sure = windows.filter(window => window.correlation > 0.5)
+    const delays = (sure.length > 0 ? sure : windows).map(window => window.delayMs).sort((a, b) => a - b)
+    return success({
+        delayMs: quantile(delays, 0.5),
+        delayP95Ms: quantile(delays, 0.95),
+        delayMaxMs: delays[delays.length - 1]!,
+        correlation: cross / Math.sqrt(saidEnergy * heardEnergy),
+        correlationMin: Math.min(...windows.map(window => window.correlation)),
+        gain: Math.sqrt(heardEnergy / saidEnergy),
+        windows,
+    })
+}
+
+/** The lag in 0..lags-1 at which `area` resembles `word` most, by normalised correlation. */
+function bestLag(word: Int16Array, area: Int16Array, lags: number) {
+    const products = crossCorrelation(word, area, lags)
+    let wordEnergy = 0
+    for (let i = 0; i < word.length; i++) wordEnergy += word[i]! * word[i]!
+    let areaEnergy = 0
+    for (let i = 0; i < word.length; i++) areaEnergy += area[i]! * area[i]!
+    let best = { lag: 0, correlation: 0, cross: 0, wordEnergy, areaEnergy }
+    for (let lag = 0; lag < lags; lag++) {
+        if (areaEnergy > 0) {
+            const correlation = products[lag]! / Math.sqrt(wordEnergy * areaEnergy)
+            if (correlation > best.correlation)
+                best = { lag, correlation, cross: products[lag]!, wordEnergy, areaEnergy }
+        }
+        if (lag + word.length < area.length) areaEnergy += area[lag + word.length]! ** 2 - area[lag]! ** 2
+    }
+    return best
+}
+
+function quantile(sorted: number[], share: number): number {
+    return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(sorted.length * share) - 1))]!
+}

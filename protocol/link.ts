@@ -1,0 +1,82 @@
+/**
+ * What two neighbouring routing servers say to each other over their link: control messages (CBOR in frames of a
+ * TLS 1.3 connection) and the layout of datagrams. Never imported by the firmware.
+ *
+ * Control frame:  u32 BE length of the body, body = one CBOR map {k: kind, ...}, text keys, no tags, definite lengths.
+ *
+ * Datagram (UDP, same port number as the TLS listener):
+ *      0  0x60 | kind   1  version 1   2  link id u32 BE   6  sequence u48 BE   12  body   last 16  tag
+ * The tag is the first half of HMAC-SHA256 over all before it. Link id and key are exported from the TLS session
+ * (RFC 5705), one pair for each direction; sequences start at 1 and never repeat under a key. The body is not
+ * encrypted, so that a transit server changes the label of a media datagram and nothing else.
+ * The first byte lies outside of the ranges of STUN, DTLS, TURN and RTP (RFC 7983).
+ *
+ *     hello (1), each 100 ms: boot u32, number u32, sentUs u32, echoUs u32, heldUs u32
+ *         number counts hellos from 1. echoUs is sentUs of the last hello heard, heldUs the time since; heldUs is
+ *         0xffffffff while none was heard.
+ *     probe (2) and echo (3): number u32, sentUs u32. A probe is returned at once as an echo with the same body.
+ *     media (4): label u32, packet. The label is the one that the receiver has handed out in `bind`.
+ */
+
+import { limits } from "./limits"
+import { int, type Of, oneOf, record, text } from "./shape"
+
+export const linkVersion = 1
+export const linkExporterLabel = "EXPERIMENTAL-parley-link-1"
+export const linkApplicationProtocol = "parley-link/1"
+
+export const linkLimits = {
+    helloIntervalMs: 100,
+    missedHellos: 3,
+    /** Allowance for a late timer at either end. */
+    graceMs: 20,
+    /** From the TLS connection to the first mutual hello. */
+    upWithinMs: 2000,
+    /** From the TCP connection to the peer's `greet`. */
+    greetWithinMs: 3000,
+    controlFrameBytes: 65536,
+    controlDepth: 8,
+    controlFramesPerSecond: 2000,
+    /** What waits in the TLS connection towards a neighbour that does not read. */
+    controlBacklogBytes: 1048576,
+    mediaPacketBytes: 1400,
+    replayWindow: 1024,
+    /** Connections that have not yet shown who they are. */
+    halfOpen: 64,
+    halfOpenPerAddress: 4,
+    probesOnUp: 10,
+    probeIntervalMs: 50,
+    backOffFirstMs: 100,
+    backOffMaxMs: 5000,
+    /** Sessions for which one neighbour may hand out labels. */
+    bindings: 4096,
+}
+
+export const datagramKinds = { hello: 1, probe: 2, echo: 3, media: 4 } as const
+export const datagramHeaderBytes = 12
+export const datagramTagBytes = 16
+export const helloBodyBytes = 20
+export const probeBodyBytes = 8
+
+const u32 = 4294967295
+const identifier = text(limits.identifierBytes, 1)
+
+/** First message of both sides. TLS has proven the certificate; this names the server and its present life. */
+export const greetShape = record({ k: oneOf(["greet"]), v: int(1, 255), rs: identifier, boot: int(1, u32) })
+export type Greet = Of<typeof greetShape>
+
+/** The sender wants the session's media on this link under `label`. Replaces an earlier label. */
+export const bindShape = record({ k: oneOf(["bind"]), sid: identifier, label: int(1, u32) })
+export type Bind = Of<typeof bindShape>
+
+export const unbindShape = record({ k: oneOf(["unbind"]), sid: identifier })
+export type Unbind = Of<typeof unbindShape>
+
+/** People in the session on the sender's side of this link. */
+export const countShape = record({ k: oneOf(["count"]), sid: identifier, people: int(0, limits.sessionMembers) })
+export type Count = Of<typeof countShape>
+
+export type ControlMessage = Bind | Unbind | Count
+
+/** The messages between neighbours after `greet`, by kind. A kind that is not here is ignored and counted. */
+export const controlShapes = { bind: bindShape, unbind: unbindShape, count: countShape }

@@ -1,0 +1,68 @@
+/**
+ * One-way delays between routing servers over the links that they report. A link counts only if both of its ends list it
+ * as up; the delay of a direction is the one that its sender measured. Delays are integers of 0.01 ms.
+ */
+
+import type { ServerState } from "../../../protocol/servers.ts"
+
+export type Graph = Map<string, Map<string, number>>
+
+export function linkGraph(servers: Map<string, ServerState>): Graph {
+    const listed: Graph = new Map()
+    for (const [id, state] of servers) {
+        if (state.on !== 1) continue
+        const links = new Map<string, number>()
+        for (const link of state.links ?? []) if (link.up === 1) links.set(link.rs, link.delay)
+        listed.set(id, links)
+    }
+    const graph: Graph = new Map()
+    for (const [id, links] of listed) {
+        const both = new Map<string, number>()
+        for (const [to, delay] of links) if (listed.get(to)?.has(id)) both.set(to, delay)
+        graph.set(id, both)
+    }
+    return graph
+}
+
+/** Smallest delay from `from` to every server that can be reached (Dijkstra with a binary heap). */
+export function delaysFrom(graph: Graph, from: string): Map<string, number> {
+    const settled = new Map<string, number>()
+    const heap: { id: string; delay: number }[] = [{ id: from, delay: 0 }]
+    while (heap.length > 0) {
+        const nearest = pop(heap)
+        if (settled.has(nearest.id)) continue
+        settled.set(nearest.id, nearest.delay)
+        for (const [to, delay] of graph.get(nearest.id) ?? [])
+            if (!settled.has(to)) push(heap, { id: to, delay: nearest.delay + delay })
+    }
+    return settled
+}
+
+function push(heap: { id: string; delay: number }[], item: { id: string; delay: number }): void {
+    let at = heap.length
+    heap.push(item)
+    while (at > 0) {
+        const parent = (at - 1) >> 1
+        if (heap[parent].delay <= item.delay) break
+        heap[at] = heap[parent]
+        at = parent
+    }
+    heap[at] = item
+}
+
+function pop(heap: { id: string; delay: number }[]): { id: string; delay: number } {
+    const top = heap[0]
+    const last = heap.pop()!
+    if (heap.length === 0) return top
+    let at = 0
+    for (;;) {
+        let child = 2 * at + 1
+        if (child >= heap.length) break
+        if (child + 1 < heap.length && heap[child + 1].delay < heap[child].delay) child++
+        if (heap[child].delay >= last.delay) break
+        heap[at] = heap[child]
+        at = child
+    }
+    heap[at] = last
+    return top
+}

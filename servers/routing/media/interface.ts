@@ -1,0 +1,121 @@
+/**
+ * What the rest of a routing server sees of its media plane: legs of local endpoints, links of the session's tree, figures.
+ * Types only. All identifiers come from the signalling, which has validated them; the plane only checks what it relies on.
+ */
+
+import type { Outcome } from "../../../media/outcome.ts"
+
+export interface MediaPlaneOptions {
+    /** The routing server's own IPv4 address [claim 2]. */
+    ip: string
+    /** UDP port of endpoint probes and RTP; 0 takes a free one (see `start`). */
+    port: number
+    /** Load in per cent, told in the answer to every probe. */
+    loadPercent: () => number
+    /**
+     * Sends one RTP packet to a neighbour, with the label that the neighbour handed out for this session. `packet` belongs to
+     * the plane and is written again 80 ms later: send it or copy it before returning. Must not throw.
+     */
+    sendOnLink: (peer: string, label: number, packet: Buffer) => void
+    /** Probes that one source address may ask a second before they are dropped. Default 200. */
+    probesPerSecond?: number
+    /** Things worth a log line; never called per packet. */
+    log?: (event: string, details: Record<string, unknown>) => void
+}
+
+/** An endpoint of a session at this server. Only RTP with this SSRC from this address is heard. */
+export interface Leg {
+    session: string
+    endpoint: string
+    /** Unique at this server; it names the leg. */
+    ssrc: number
+    remoteIp: string
+    remotePort: number
+}
+
+/** One link of the session's tree at this server. Labels are per peer: packets to it carry `labelOut`, from it `labelIn`. */
+export interface TreeLink {
+    session: string
+    peer: string
+    labelOut: number
+    labelIn: number
+}
+
+export type PlaneRefusal = "malformed" | "too-many" | "taken"
+
+export interface LegStatistics {
+    session: string
+    endpoint: string
+    ssrc: number
+    sent: number
+    received: number
+    lost: number
+    late: number
+    duplicates: number
+    concealed: number
+    jitterMs: number
+    /** Present play-out delay of the jitter buffer. */
+    delayMs: number
+    /** Level of what the endpoint says, in dBov (-127..0), smoothed over about 200 ms. */
+    levelDb: number
+    /** Time since the last packet; -1 when none came yet. */
+    silentMs: number
+}
+
+export interface LinkStatistics extends Omit<LegStatistics, "endpoint" | "ssrc"> {
+    peer: string
+}
+
+export interface PlaneStatistics {
+    sessions: number
+    legs: LegStatistics[]
+    links: LinkStatistics[]
+    dspUnitsUsed: number
+    /** Datagrams on the media port, and why some were dropped. */
+    datagrams: {
+        received: number
+        probesAnswered: number
+        probesLimited: number
+        /** RTP of a leg, accepted. */
+        accepted: number
+        /** Neither a probe nor valid RTP. */
+        malformed: number
+        /** No leg has this SSRC. */
+        unknownLeg: number
+        /** The leg's SSRC from another address. */
+        wrongAddress: number
+        /** Payload type or length that the leg does not use. */
+        wrongPayload: number
+        /** From links: no such label of this peer, or not RTP. */
+        unknownLabel: number
+        sendFailures: number
+    }
+    ticks: {
+        done: number
+        /** Started more than 5 ms after their time. */
+        late: number
+        /** Left out because the process was stalled for longer than the catch-up allows. */
+        skipped: number
+        latenessP99Ms: number
+        latenessMaxMs: number
+        /** Mean work of a tick. */
+        workMeanMs: number
+    }
+}
+
+/** The shape of `MediaPlane` in `plane.ts`. */
+export interface MediaPlaneFace {
+    start(): Promise<Outcome<{ port: number }>>
+    /** Adds a leg; the same leg again (same session, endpoint, ssrc) only moves its remote address. */
+    addLeg(leg: Leg): Outcome<void, PlaneRefusal>
+    /** True when there was such a leg. */
+    removeLeg(ssrc: number): boolean
+    /** Adds a link of the session's tree; the same session and peer again replaces the labels and keeps the sound going. */
+    addLink(link: TreeLink): Outcome<void, PlaneRefusal>
+    removeLink(session: string, peer: string): boolean
+    /** An RTP packet that came from `peer` under `label`. Unknown ones are counted and dropped. Never throws. */
+    receiveFromLink(peer: string, label: number, packet: Buffer): void
+    dspUnitsUsed(): number
+    statistics(): PlaneStatistics
+    close(): Promise<void>
+}

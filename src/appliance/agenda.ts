@@ -1,0 +1,47 @@
+/**
+ * The appliance's next sessions: which one is due, and how they are kept in flash. Never reads flash or a clock.
+ */
+
+import { limits } from "../../protocol/limits"
+import { type AgendaItem, agendaItemShape } from "../../protocol/messages"
+import { problemWith } from "../../protocol/shape"
+import { utf8Bytes } from "../../protocol/text"
+import { toJson } from "../json"
+
+/** A setting holds about 220 bytes. */
+const settingBytes = 210
+
+/** One session as the text of a setting; a name that would not fit is left out. */
+export function packItem(item: AgendaItem): string {
+    const text = toJson(item)
+    if (utf8Bytes(text) <= settingBytes) return text
+    const short: AgendaItem = {
+        sid: item.sid,
+        title: "",
+        from: "",
+        mine: item.mine,
+        start: item.start,
+        end: item.end,
+        state: item.state,
+    }
+    return toJson(short)
+}
+
+/** The session in a setting's value, or undefined: flash is an outside input. */
+export function unpackItem(value: any): AgendaItem | undefined {
+    return problemWith(agendaItemShape, value) === "" ? value : undefined
+}
+
+/**
+ * Whether a session can be joined now. Connected, the group server says so; cut off, the own clock does
+ * (`nowSeconds` < 0: the time is not known).
+ */
+export function isDue(item: AgendaItem, isOnline: boolean, nowSeconds: number): boolean {
+    if (isOver(item, isOnline, nowSeconds)) return false
+    if (item.state === "opening" || item.state === "open") return true
+    return !isOnline && nowSeconds >= item.start - limits.openingSeconds
+}
+
+export function isOver(item: AgendaItem, isOnline: boolean, nowSeconds: number): boolean {
+    return item.state === "ended" || (!isOnline && nowSeconds > item.end)
+}

@@ -1,0 +1,105 @@
+/**
+ * What the parts of the appliance share: who it is, the time, requests under way, and the effects that the outside
+ * is to carry out. Never acts itself: `runner.ts` drains `effects`.
+ */
+
+import type { Fixer } from "../../protocol/reasons"
+import { endpointToServerTopic, toGroupTopic } from "../../protocol/topics"
+import { Clock } from "../clock"
+import { toJson } from "../json"
+import { Requests } from "../requests"
+
+export type Effect =
+    | { type: "publish"; topic: string; payload: string; retain: boolean }
+    | { type: "open"; ssrc: number; ip: number; port: number; payloadType: number; frameMs: number }
+    | { type: "close" }
+    | { type: "probe"; tag: number; ip: number; port: number }
+    /** Port 0 stops watching. */
+    | { type: "watch"; ip: number; port: number }
+    | { type: "muted"; on: boolean }
+    | { type: "volume"; level: number }
+    | { type: "save"; key: string; text: string }
+
+/** What came of something that a person asked for. */
+export interface Outcome {
+    kind: "done" | "refused" | "expired"
+    verb: string
+    /** A code of protocol/reasons.ts, "" when done. */
+    reason: string
+    who: Fixer | ""
+    /** Unix seconds: the nearest time that fits (refused) or the start (booked); 0 when there is none. */
+    timeSeconds: number
+    atMs: number
+}
+
+export interface Identity {
+    /** "" when the appliance is not provisioned. */
+    id: string
+    boot: number
+    board: string
+    firmware: string
+    zoneMinutes: number
+}
+
+export class Context {
+    identity: Identity
+    /** Random numbers in 0..1. */
+    random: () => number
+    /** The device's own milliseconds, as of the event in hand. */
+    nowMs = 0
+    clock = new Clock()
+    requests = new Requests()
+    effects: Effect[] = []
+    outcome: Outcome | undefined
+
+    isMediaUp = false
+    /** Where the media engine listens; "" while it is not known. */
+    mediaIp = ""
+    mediaPort = 0
+
+    constructor(identity: Identity, random: () => number) {
+        this.identity = identity
+        this.random = random
+    }
+
+    /** Server time in Unix seconds, or -1 while it is not known. */
+    nowSeconds(): number {
+        return this.clock.isKnown() ? this.clock.nowSeconds(this.nowMs) : -1
+    }
+
+    /** Starts a request; `server` "" is the group server. A newer one of the same verb replaces an older. */
+    ask(server: string, verb: string, body: any): void {
+        this.requests.drop(verb)
+        this.requests.open(this.nowMs, server, verb, body)
+    }
+
+    /** Publishes the requests whose time has come. */
+    flush(): void {
+        const due = this.requests.due(this.nowMs)
+        for (let i = 0; i < due.length; i++) {
+            const request = due[i]
+            const id = this.identity.id
+            const topic =
+                request.server === ""
+                    ? toGroupTopic("ep", id, request.verb)
+                    : endpointToServerTopic(id, request.server, request.verb)
+            this.effects.push({ type: "publish", topic, payload: toJson(request.body), retain: false })
+        }
+    }
+
+    /** A delay before the next attempt: doubles with each, never in step with other appliances. */
+    backoffMs(attempt: number): number {
+        const ceilingMs = Math.min(10000, 500 * 2 ** attempt)
+        return Math.round(ceilingMs * (0.5 + this.random() / 2))
+    }
+
+    tell(
+        kind: "done" | "refused" | "expired",
+        verb: string,
+        reason: string,
+        who: Fixer | "",
+        timeSeconds: number,
+    ): void {
+        this.outcome = { kind, verb, reason, who, timeSeconds, atMs: this.nowMs }
+    }
+}

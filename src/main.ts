@@ -1,0 +1,53 @@
+/**
+ * Entry of the appliance `room-panel`: one program for the board and for the simulator. On the board it starts the
+ * servers on the pins; in the simulator the same roles find the simulated hardware.
+ */
+
+import * as ds from "@devicescript/core"
+import { limits } from "../protocol/limits"
+import { inboxFilter, stateTopic } from "../protocol/topics"
+import { Appliance } from "./appliance/appliance"
+import { Runner } from "./appliance/runner"
+import { MqttClient } from "./mqtt/client"
+import { Panel } from "./panel/panel"
+import { countBoot, readKept, readProvisioning, readZoneMinutes } from "./settings"
+
+// Roles are bound in the order of their names; services of one kind stand on the hardware in the same order.
+const buzzer = new ds.Buzzer("buzzer")
+const call = new ds.Button("call")
+const knob = new ds.RotaryEncoder("knob")
+const led = new ds.Led("led")
+const media = new ds.MediaEngine("media")
+const menu = new ds.Button("menu")
+const mute = new ds.Button("mute")
+const screen = new ds.CharacterScreen("screen")
+
+const provisioning = await readProvisioning()
+const boot = await countBoot()
+const version = ds._dcfgString("@version")
+const appliance = new Appliance(
+    {
+        id: provisioning.id,
+        boot,
+        board: "room-panel",
+        firmware: version ? version.slice(0, 16) : "unknown",
+        zoneMinutes: await readZoneMinutes(),
+    },
+    await readKept(),
+    Math.random
+)
+
+const client = new MqttClient({
+    host: provisioning.host,
+    port: provisioning.port,
+    id: provisioning.id,
+    secret: provisioning.secret,
+    keepaliveSeconds: limits.keepaliveSeconds,
+    will: { topic: stateTopic("ep", provisioning.id), payload: appliance.stateJson(false) },
+    filter: inboxFilter("ep", provisioning.id),
+    maxPayloadBytes: limits.messageToApplianceBytes,
+    inbox: { messages: 8, bytes: 4096 },
+})
+
+new Runner(appliance, new Panel(appliance), client, { call, menu, mute, knob, screen, led, buzzer, media }).start()
+if (provisioning.id !== "") client.start()

@@ -1,0 +1,468 @@
+/**
+ * The firmware's MQTT 3.1.1 client: one connection, one subscription, QoS 0 and 1.
+ *
+ * Owns the connection's life: connect, keep alive, give up, back off, come back. Never looks into a payload and never
+ * throws: what goes wrong is a counter, a callback with a code, or a `false`.
+ *
+ * Three fibers: `run` connects and reads, `write` is the only one that writes once connected, `deliver` calls the
+ * application, one call at a time. `run` never waits for the application: an acknowledgement behind a message that is
+ * being handled would never be read.
+ *
+ * Sessions: the broker keeps the session across reconnects (clean session 0), since a message that came while the
+ * connection was down, or that found the inbox full, is then delivered afterwards and in order. A broker that was killed
+ * has forgotten it: the outbox is sent again, the subscription is always made again, and the servers repeat what was not
+ * answered. The first connection after a boot throws the old session away (clean session 1, then a goodbye), because
+ * answers to a former life would be taken for answers to this one: request numbers start again with a boot.
+ */
+
+import * as ds from "@devicescript/core"
+import { type Connection, openConnection } from "../network"
+import { Inbox, type Incoming } from "./inbox"
+import { Outbox } from "./outbox"
+import {
+    type ConnectFields,
+    encodeConnect,
+    encodeDisconnect,
+    encodePingReq,
+    encodePubAck,
+    encodeSubscribe,
+    PacketParser,
+    Parsed,
+} from "./packet"
+import { Signal } from "./signal"
+
+export interface MqttOptions extends ConnectFields {
+    host: string
+    port: number
+    filter: string
+    /** Largest payload, in and out. */
+    maxPayloadBytes: number
+    /** What may wait for `onMessage`. More is not lost at QoS 1: the broker delivers it again. */
+    inbox: { messages: number; bytes: number }
+}
+
+/** Why a connection, or an attempt at one, ended. */
+export enum Why {
+    None = 0,
+    /** `stop` was called. */
+    Stopped = 1,
+    /** `reconnectNow` was called. */
+    Asked = 2,
+    /** No network, nobody listens there, or no answer in time. */
+    Unreachable = 3,
+    /** The broker or the network closed it. */
+    Closed = 4,
+    /** The broker said no: see `onRefused`. */
+    Refused = 5,
+    /** No CONNACK or SUBACK in time. */
+    NoAnswer = 6,
+    /** No PINGRESP in time. */
+    Silent = 7,
+    /** Bytes that are not MQTT, or not at this point. */
+    Malformed = 8,
+    /** The socket did not take what was to be sent. */
+    WriteFailed = 9,
+    /** A message was not acknowledged in time. */
+    Unacknowledged = 10,
+    /** More messages came than the inbox holds; they are delivered again after the reconnect. */
+    InboxFull = 11,
+    /** The first connection after a boot, which only throws the old session away. */
+    Forgotten = 12,
+}
+
+enum Stage {
+    /** CONNECT was sent. */
+    Greeting = 0,
+    /** SUBSCRIBE was sent. */
+    Subscribing = 1,
+    Up = 2,
+}
+
+const connectTimeoutMs = 4000
+const answerTimeoutMs = 5000
+const pollMs = 1000
+const subscribePacketId = 65535
+const subscribeRefused = 128
+const topicBytesLimit = 128
+const backoffFirstMs = 300
+const backoffLastMs = 20000
+/** The delay stays at 300 ms * 2^3 so long after a connection was lost: a broker that restarts is found within 3 s. */
+const patientMs = 60000
+const patientStep = 3
+/** After a refusal: somebody has to change something first. */
+const refusedStep = 5
+/** A connection that lived so long was a good one: the next attempt is quick again. */
+const stableMs = 1000
+/** Packets parsed, acknowledgements left unwritten, before the others have their turn. */
+const turnPackets = 32
+const goodbyeMs = 20
+/** What the old socket still says must be over when there is a new one: the firmware could not tell them apart. */
+const settleMs = 20
+const lastStep = 7
+
+export class MqttClient {
+    /** One at a time and in order. A QoS 1 message is acknowledged when this has returned, also when it threw. */
+    onMessage: (topic: string, payload: Buffer) => Promise<void>
+    /** Connected and subscribed: the place for the birth. Comes before messages of this connection are handled. */
+    onConnected: () => Promise<void>
+    /** A connection for which `onConnected` was called has ended. Must not wait. */
+    onDisconnected: (why: number) => void
+    /** CONNACK code 1..5 (4 wrong secret, 5 not allowed), or 128 for the subscription. Must not wait. */
+    onRefused: (code: number) => void
+
+    /** Why the last connection or attempt ended. */
+    why: Why = Why.None
+    /** Connected and subscribed. */
+    up = false
+    /** Calls of the application that threw. */
+    failures = 0
+
+    private received = 0
+    private refused = 0
+    private reconnects = 0
+    private connections = 0
+    private options: MqttOptions
+    private parser: PacketParser
+    private inbox: Inbox
+    private outbox = new Outbox()
+    private started = false
+    private running = false
+    /** Set between CONNACK and the end of the connection. */
+    private connection: Connection
+    /** Numbers the connections. */
+    private attempt = 0
+    private stage = Stage.Greeting
+    private ending: Why = Why.None
+    /** The session of a former boot is gone. */
+    private forgotten = false
+    /** `onConnected` is to be called; has been called. */
+    private announce = false
+    private announced = false
+    private handled: Incoming
+    private acknowledgements: number[] = []
+    private pingDue = false
+    private pingMs = 0
+    private sentMs = 0
+    private receivedMs = 0
+    private upMs = 0
+    private lostMs = 0
+    private retries = 0
+    private wake = new Signal()
+    private toWrite = new Signal()
+    private toDeliver = new Signal()
+
+    constructor(options: MqttOptions) {
+        this.options = options
+        this.parser = new PacketParser(topicBytesLimit, options.maxPayloadBytes)
+        this.inbox = new Inbox(options.inbox.messages, options.inbox.bytes)
+        this.onMessage = async () => {}
+        this.onConnected = async () => {}
+        this.onDisconnected = () => {}
+        this.onRefused = () => {}
+    }
+
+    /** Messages received, published (QoS 1: acknowledged), refused (too long), reconnects, messages given up. */
+    counters(): { received: number; published: number; refused: number; reconnects: number; dropped: number } {
+        return {
+            received: this.received,
+            published: this.outbox.published,
+            refused: this.refused,
+            reconnects: this.reconnects,
+            dropped: this.outbox.dropped + this.inbox.dropped,
+        }
+    }
+
+    start(): void {
+        if (this.running) return
+        this.running = true
+        this.retries = 0
+        this.wake.raise()
+        if (this.started) return
+        this.started = true
+        this.run.start()
+        this.write.start()
+        this.deliver.start()
+    }
+
+    /** Says goodbye, so that the broker keeps the Will to itself. What was not acknowledged is given up. */
+    async stop(): Promise<void> {
+        this.running = false
+        this.toWrite.raise()
+        this.wake.raise()
+        if (this.stage === Stage.Greeting) this.end(Why.Stopped)
+        for (let i = 0; i < 100 && this.connection; i++) await ds.sleep(10)
+        this.end(Why.Stopped)
+        this.outbox.giveUpAll()
+    }
+
+    /** Ends the connection and the waiting between attempts: the network or the settings have changed. */
+    reconnectNow(): void {
+        this.retries = 0
+        this.end(Why.Asked)
+        this.wake.raise()
+    }
+
+    /**
+     * QoS 1: true when the broker has acknowledged it, however many reconnects later; until then the caller's fiber
+     * waits (use `client.publish.start(...)` not to). QoS 0: true when it was written. False at once when it is too long,
+     * the outbox is full, the client is stopped, or QoS 0 finds no connection.
+     */
+    async publish(topic: string, payload: string | Buffer, qos: 0 | 1, retain: boolean): Promise<boolean> {
+        const topicBytes = Buffer.from(topic)
+        const payloadBytes = typeof payload === "string" ? Buffer.from(payload) : payload
+        if (topicBytes.length < 1 || topicBytes.length > topicBytesLimit) return false
+        if (payloadBytes.length > this.options.maxPayloadBytes) return false
+        if (!this.running || (qos === 0 && !this.up)) return false
+        if (!this.outbox.hasRoom(topicBytes.length + payloadBytes.length + 8)) return false
+        const item = this.outbox.add(topicBytes, payloadBytes, qos, retain)
+        this.toWrite.raise()
+        return await this.outbox.settled(item)
+    }
+
+    private async run(): Promise<void> {
+        while (true) {
+            if (!this.running) {
+                await this.wake.wait()
+                continue
+            }
+            this.attempt++
+            this.ending = Why.None
+            this.stage = Stage.Greeting
+            let why = Why.Unreachable
+            const connection = await openConnection(this.options.host, this.options.port, connectTimeoutMs)
+            if (connection) {
+                this.connection = connection
+                why = await this.converse(connection)
+                connection.close()
+                this.connection = undefined
+            }
+            this.disconnected(this.ending === Why.None ? why : this.ending)
+            const delayMs = this.running ? this.backoffMs() : 0
+            if (delayMs > 0) await this.wake.wait(delayMs)
+        }
+    }
+
+    /** Talks until the connection ends; gives why it did. */
+    private async converse(connection: Connection): Promise<Why> {
+        this.parser.reset()
+        this.sentMs = this.receivedMs = ds.millis()
+        if (!(await connection.send(encodeConnect(this.options, !this.forgotten)))) return Why.WriteFailed
+        while (this.ending === Why.None) {
+            const late = this.overdue()
+            if (late !== Why.None) return late
+            const data = await connection.receive(pollMs)
+            if (data === null) return Why.Closed
+            if (!data) continue
+            this.receivedMs = ds.millis()
+            this.parser.feed(data)
+            let turn = 0
+            let parsed = this.parser.next()
+            while (parsed !== Parsed.NeedMore) {
+                const why = this.stage === Stage.Greeting ? await this.greeted(parsed, connection) : this.take(parsed)
+                if (why !== Why.None) return why
+                turn++
+                if (turn % turnPackets === 0) await ds.sleep(0)
+                parsed = this.parser.next()
+            }
+        }
+        return Why.Closed
+    }
+
+    /** What has not come in time, if anything; asks for a sign of life when it is time to. */
+    private overdue(): Why {
+        const now = ds.millis()
+        if (this.stage !== Stage.Up) return now - this.sentMs > answerTimeoutMs ? Why.NoAnswer : Why.None
+        const halfMs = this.options.keepaliveSeconds * 500
+        if (this.pingMs > 0) return now - this.pingMs > halfMs ? Why.Silent : Why.None
+        if (this.outbox.overdue(this.attempt, halfMs * 4)) return Why.Unacknowledged
+        if (now - this.sentMs >= halfMs || now - this.receivedMs >= halfMs) {
+            this.pingMs = now
+            this.pingDue = true
+            this.toWrite.raise()
+        }
+        return Why.None
+    }
+
+    private async greeted(parsed: Parsed, connection: Connection): Promise<Why> {
+        if (parsed !== Parsed.ConnAck) return Why.Malformed
+        if (this.parser.code !== 0) return this.refuse(this.parser.code)
+        if (!this.forgotten) {
+            this.forgotten = true
+            return (await connection.send(encodeDisconnect())) ? Why.Forgotten : Why.WriteFailed
+        }
+        this.inbox.connected(this.parser.sessionPresent, this.handled)
+        this.acknowledgements = []
+        this.sentMs = ds.millis()
+        if (!(await connection.send(encodeSubscribe(subscribePacketId, this.options.filter)))) return Why.WriteFailed
+        this.stage = Stage.Subscribing
+        this.toWrite.raise()
+        return Why.None
+    }
+
+    private take(parsed: Parsed): Why {
+        const parser = this.parser
+        const packetId = parser.qos === 1 ? parser.packetId : 0
+        switch (parsed) {
+            case Parsed.Publish:
+                if (this.inbox.add(parser.topic, parser.payload, packetId, this.attempt)) this.received++
+                this.toDeliver.raise()
+                return Why.None
+            case Parsed.Refused:
+                this.refused++
+                if (packetId > 0) this.inbox.add(undefined, undefined, packetId, this.attempt)
+                this.toDeliver.raise()
+                return Why.None
+            case Parsed.PubAck:
+                this.outbox.acknowledged(parser.packetId, this.attempt)
+                this.toWrite.raise()
+                return Why.None
+            case Parsed.PingResp:
+                this.pingMs = 0
+                return Why.None
+            case Parsed.SubAck:
+                if (this.stage !== Stage.Subscribing || parser.packetId !== subscribePacketId) return Why.Malformed
+                if (parser.code >= subscribeRefused) return this.refuse(subscribeRefused)
+                this.stage = Stage.Up
+                this.up = true
+                this.upMs = ds.millis()
+                if (this.connections > 0) this.reconnects++
+                this.connections++
+                this.announce = true
+                this.toDeliver.raise()
+                return Why.None
+            default:
+                return Why.Malformed
+        }
+    }
+
+    private refuse(code: number): Why {
+        try {
+            this.onRefused(code)
+        } catch (error) {
+            this.failed(error)
+        }
+        return Why.Refused
+    }
+
+    private disconnected(why: Why): void {
+        this.why = why
+        this.pingMs = 0
+        this.pingDue = false
+        this.announce = false
+        this.acknowledgements = []
+        this.outbox.disconnected()
+        if (this.up) {
+            this.up = false
+            this.lostMs = ds.millis()
+            if (this.lostMs - this.upMs >= stableMs) this.retries = 0
+        }
+        if (!this.announced) return
+        this.announced = false
+        try {
+            this.onDisconnected(why)
+        } catch (error) {
+            this.failed(error)
+        }
+    }
+
+    /** How long to wait before the next attempt; hardly at all when the last one ended because we wanted it to. */
+    private backoffMs(): number {
+        const why = this.why
+        if (why === Why.Forgotten || why === Why.Asked || why === Why.InboxFull) return settleMs
+        if (why === Why.Refused) this.retries = Math.max(this.retries, refusedStep)
+        const delayMs = Math.min(backoffFirstMs << this.retries, backoffLastMs)
+        const impatient = ds.millis() - this.lostMs > patientMs
+        if (this.retries < patientStep || (impatient && this.retries < lastStep)) this.retries++
+        return Math.ceil(delayMs * (1 - Math.random() / 2))
+    }
+
+    private end(why: Why): void {
+        if (this.ending !== Why.None) return
+        this.ending = why
+        if (this.connection) this.connection.close()
+    }
+
+    private async write(): Promise<void> {
+        while (true) {
+            const connection = this.connection
+            if (!connection || this.stage === Stage.Greeting || this.ending !== Why.None) await this.toWrite.wait()
+            else if (!this.running) await this.sayGoodbye(connection, Why.Stopped)
+            else {
+                const packet = this.nextPacket()
+                if (packet) {
+                    this.sentMs = ds.millis()
+                    if (!(await connection.send(packet)) && connection === this.connection) this.end(Why.WriteFailed)
+                } else if (this.inbox.overflowed && this.inbox.isEmpty())
+                    await this.sayGoodbye(connection, Why.InboxFull)
+                else await this.toWrite.wait()
+            }
+        }
+    }
+
+    private nextPacket(): Buffer {
+        if (this.pingDue) {
+            this.pingDue = false
+            return encodePingReq()
+        }
+        if (this.acknowledgements.length > 0) return encodePubAck(this.acknowledgements.shift())
+        return this.outbox.next(this.attempt)
+    }
+
+    /** Ends the connection so that the broker does not publish the Will. */
+    private async sayGoodbye(connection: Connection, why: Why): Promise<void> {
+        await connection.send(encodeDisconnect())
+        // On ESP32 another task writes what the socket took; closing at once would cut it off.
+        await ds.sleep(goodbyeMs)
+        if (connection === this.connection) this.end(why)
+    }
+
+    private async deliver(): Promise<void> {
+        while (true) {
+            const item = this.inbox.first()
+            if (this.announce) {
+                this.announce = false
+                await this.announceConnected()
+            } else if (item) {
+                this.handled = item
+                if (item.topic !== undefined) await this.handle(item)
+                this.handled = undefined
+                this.inbox.remove(item)
+                await this.acknowledge(item)
+                // Resets the VM's limit of steps: a handler that never waits would else use up everybody's.
+                await ds.sleep(0)
+            } else {
+                if (this.inbox.overflowed) this.toWrite.raise()
+                await this.toDeliver.wait()
+            }
+        }
+    }
+
+    private async announceConnected(): Promise<void> {
+        this.announced = true
+        try {
+            await this.onConnected()
+        } catch (error) {
+            this.failed(error)
+        }
+    }
+
+    private async handle(item: Incoming): Promise<void> {
+        try {
+            await this.onMessage(item.topic, item.payload)
+        } catch (error) {
+            this.failed(error)
+        }
+    }
+
+    private async acknowledge(item: Incoming): Promise<void> {
+        while (item.attempt === this.attempt && this.acknowledgements.length >= turnPackets) await ds.sleep(10)
+        if (item.packetId === 0 || item.attempt !== this.attempt) return
+        this.acknowledgements.push(item.packetId)
+        this.toWrite.raise()
+    }
+
+    private failed(error: any): void {
+        this.failures++
+        console.error("mqtt: the application threw", error)
+    }
+}

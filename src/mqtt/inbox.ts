@@ -1,0 +1,86 @@
+/**
+ * What came and waits for the application, in order and bounded in number and bytes.
+ *
+ * Owns the order of acknowledgements: a QoS 1 message, also a refused one, is acknowledged when its turn has come and
+ * gone. What finds the inbox full is not acknowledged, and neither is anything after it: the client then ends the
+ * connection, and the broker delivers all of it again, in order. Never calls the application.
+ */
+
+export class Incoming {
+    /** Undefined for a refused message, which only waits to be acknowledged. */
+    topic: string
+    payload: Buffer
+    bytes: number
+    /** 0 at QoS 0. */
+    packetId: number
+    /** The connection that it came in: only there can it be acknowledged. */
+    attempt: number
+}
+
+/** What an entry costs beside its topic and payload. */
+const entryBytes = 96
+
+export class Inbox {
+    /** A QoS 1 message found no room in this connection. */
+    overflowed = false
+    /** QoS 0 messages that found no room. */
+    dropped = 0
+
+    private items: Incoming[] = []
+    private bytes = 0
+    private messagesLimit: number
+    private bytesLimit: number
+
+    constructor(messagesLimit: number, bytesLimit: number) {
+        this.messagesLimit = messagesLimit
+        this.bytesLimit = bytesLimit
+    }
+
+    /** Whether it was taken. */
+    add(topic: string, payload: Buffer, packetId: number, attempt: number): boolean {
+        const qos1 = packetId > 0
+        if (qos1 && this.overflowed) return false
+        const bytes = entryBytes + (payload ? payload.length + topic.length : 0)
+        const full = this.items.length >= this.messagesLimit || this.bytes + bytes > this.bytesLimit
+        if (full && this.items.length > 0) {
+            if (qos1) this.overflowed = true
+            else this.dropped++
+            return false
+        }
+        const item = new Incoming()
+        item.topic = topic
+        item.payload = payload
+        item.bytes = bytes
+        item.packetId = packetId
+        item.attempt = attempt
+        this.items.push(item)
+        this.bytes += bytes
+        return true
+    }
+
+    /** The message whose turn it is; it keeps its room until `remove`. */
+    first(): Incoming {
+        return this.items[0]
+    }
+
+    remove(item: Incoming): void {
+        const at = this.items.indexOf(item)
+        if (at < 0) return
+        this.items.insert(at, -1)
+        this.bytes -= item.bytes
+    }
+
+    isEmpty(): boolean {
+        return this.items.length === 0
+    }
+
+    /**
+     * A new connection begins. When the broker has kept the session it delivers everything that was not acknowledged
+     * again, in order: what waits of it here would come twice and out of order, so it goes. `handled` is being handled.
+     */
+    connected(sessionPresent: boolean, handled: Incoming): void {
+        this.overflowed = false
+        if (!sessionPresent) return
+        for (const item of this.items.slice()) if (item.packetId > 0 && item !== handled) this.remove(item)
+    }
+}

@@ -1,0 +1,77 @@
+/**
+ * What the appliance keeps in flash. Owns the keys and their checks: flash is an outside input, written by enrolment
+ * tools, by former versions, or cut off half-way. Each value is JSON text.
+ *
+ *   p.id p.secret p.host p.port   provisioning, written by tools
+ *   tz                            minutes east of UTC, for the times on the screen
+ *   boot muted volume session agenda0..agenda4   the appliance's own
+ */
+
+import { readSetting, settings } from "@devicescript/settings"
+import { limits } from "../protocol/limits"
+import type { AgendaItem } from "../protocol/messages"
+import { isIdentifier, utf8Bytes } from "../protocol/text"
+import { unpackItem } from "./appliance/agenda"
+import type { Kept } from "./appliance/appliance"
+
+export interface Provisioning {
+    /** "" when something is missing or wrong. */
+    id: string
+    secret: string
+    host: string
+    port: number
+}
+
+const maxBoot = 4294967295
+
+async function readInteger(key: string, min: number, max: number, otherwise: number): Promise<number> {
+    const value = await readSetting(key)
+    if (typeof value !== "number" || Math.round(value) !== value || value < min || value > max) return otherwise
+    return value
+}
+
+async function readText(key: string, maxBytes: number): Promise<string> {
+    const value = await readSetting(key)
+    return typeof value === "string" && utf8Bytes(value) <= maxBytes ? value : ""
+}
+
+export async function saveSetting(key: string, text: string): Promise<void> {
+    // Not `writeSetting`: it corrupts text outside of ASCII.
+    await settings.set(key, Buffer.from(text))
+}
+
+export async function readProvisioning(): Promise<Provisioning> {
+    const id = await readText("p.id", limits.identifierBytes)
+    const secret = await readText("p.secret", limits.secretBytes)
+    const host = await readText("p.host", 64)
+    const port = await readInteger("p.port", 1, 65535, 1883)
+    const isWhole = isIdentifier(id) && secret !== "" && host !== ""
+    return { id: isWhole ? id : "", secret, host, port }
+}
+
+export async function readZoneMinutes(): Promise<number> {
+    return await readInteger("tz", -1440, 1440, 0)
+}
+
+/** Counts this boot; the number is in flash before anybody hears of it. */
+export async function countBoot(): Promise<number> {
+    const last = await readInteger("boot", 0, maxBoot - 1, 0)
+    await saveSetting("boot", `${last + 1}`)
+    return last + 1
+}
+
+export async function readKept(): Promise<Kept> {
+    const agenda: AgendaItem[] = []
+    for (let i = 0; i < limits.agendaSessions; i++) {
+        const item = unpackItem(await readSetting(`agenda${i}`))
+        if (item) agenda.push(item)
+    }
+    // The power went in a session: nobody in the room expects to be heard before they say so.
+    const wasInSession = (await readText("session", limits.identifierBytes)) !== ""
+    const muted = wasInSession || (await readInteger("muted", 0, 1, 0)) === 1
+    if (wasInSession) {
+        await saveSetting("muted", "1")
+        await saveSetting("session", '""')
+    }
+    return { agenda, muted, volume: await readInteger("volume", 0, 100, 50) }
+}

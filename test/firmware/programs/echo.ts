@@ -1,0 +1,85 @@
+/**
+ * DeviceScript: an appliance that does nothing but MQTT, for the tests of the client. What a message says decides what is
+ * done with it; what happens is told in log lines of the form `@ word ...`.
+ */
+
+import * as ds from "@devicescript/core"
+import { MqttClient } from "../../../src/mqtt/client"
+
+const id = "board-t"
+const root = "parley/v1/ep/board-t/"
+
+// The host of the test connects every socket to its broker, whatever stands here.
+const client = new MqttClient({
+    host: "broker",
+    port: 1883,
+    id,
+    secret: "board-t-secret",
+    keepaliveSeconds: 4,
+    will: { topic: root + "state", payload: "gone" },
+    filter: root + "in/#",
+    maxPayloadBytes: 1024,
+    inbox: { messages: 12, bytes: 6144 },
+})
+
+let births = 0
+
+client.onConnected = async () => {
+    births++
+    console.log("@ up", births)
+    await client.publish(root + "state", "here", 1, true)
+}
+
+client.onDisconnected = why => {
+    console.log("@ down", why)
+}
+
+client.onRefused = code => {
+    console.log("@ refused", code)
+}
+
+/** Publishes `count` numbered messages, one after the other. */
+async function count(from: number, many: number) {
+    for (let i = from; i < from + many; i++) {
+        while (!(await client.publish(root + "out/group/count", `${i}`, 1, false))) await ds.sleep(50)
+    }
+    console.log("@ counted", many)
+}
+
+function tell() {
+    const c = client.counters()
+    console.log("@ counters", c.received, c.published, c.refused, c.reconnects, c.dropped, client.failures)
+}
+
+client.onMessage = async (topic, payload) => {
+    const parts = topic.split("/")
+    const verb = parts[parts.length - 1]
+    if (verb === "echo") {
+        // A full outbox is a matter of time.
+        let sent = false
+        for (let i = 0; i < 1000 && !sent; i++) {
+            sent = await client.publish(root + "out/group/echo", payload, 1, false)
+            if (!sent) await ds.sleep(20)
+        }
+        if (!sent) console.log("@ lost")
+    } else if (verb === "queue") {
+        // Without waiting for the acknowledgement: uses the window of eight.
+        client.publish.start(root + "out/group/echo", payload, 1, false)
+    } else if (verb === "slow") {
+        await ds.sleep(100)
+        console.log("@ slow", payload.toString())
+    } else if (verb === "throw") {
+        throw new Error("thrown on purpose")
+    } else if (verb === "count") {
+        count.start(0, parseInt(payload.toString()))
+    } else if (verb === "parse") {
+        const value = JSON.parse(payload.toString())
+        console.log("@ parsed", typeof value)
+    } else if (verb === "tell") {
+        tell()
+    } else if (verb === "stop") {
+        client.stop.start()
+    }
+}
+
+client.start()
