@@ -29,6 +29,7 @@ function network(vertices: number, random: Random): Graph {
     }
     for (let v = 1; v < vertices; v++) join(v, random.below(v))
     while (graph.edges < vertices * degree) join(random.below(vertices), random.below(vertices))
+    graph.compact()
     return graph
 }
 

@@ -22,6 +22,7 @@ export class ShortestPaths {
     private firstChild: Int32Array
     private nextSibling: Int32Array
     private previousSibling: Int32Array
+    private childrenKnown = false
     private heapVertex: Int32Array
     private heapKey: Float64Array
     /** Where a vertex stands in the heap, -1 when it does not. */
@@ -29,7 +30,7 @@ export class ShortestPaths {
     private heapSize = 0
     private affected: Int32Array
     private isAffected: Uint8Array
-    /** Vertices whose distance or predecessor the last `run` or `costChanged` set; for callers that keep tables in step. */
+    /** Vertices whose distance or predecessor the last `costChanged` set; for callers that keep tables in step. */
     moved: Int32Array
     movedCount = 0
 
@@ -54,21 +55,18 @@ export class ShortestPaths {
 
     /** Computes everything from nothing. */
     run(): void {
-        const { graph, root } = this
         this.distance.fill(unreachable)
         this.parent.fill(none)
+        this.distance[this.root] = 0
+        this.spreadFrom(this.root)
+        // Only a tree edge that becomes dearer needs the children, so that a full run does not pay for them.
+        this.childrenKnown = false
+    }
+
+    private linkChildren(): void {
         this.firstChild.fill(none)
-        this.nextSibling.fill(none)
-        this.previousSibling.fill(none)
-        this.heapSize = 0
-        this.distance[root] = 0
-        this.spreadFrom(root)
-        // Children are linked once at the end: during the run a vertex changes its predecessor several times.
-        this.movedCount = 0
-        for (let v = 0; v < graph.vertices; v++) {
-            if (this.parent[v] !== none) this.adopt(this.parent[v], v)
-            this.moved[this.movedCount++] = v
-        }
+        for (let v = 0; v < this.graph.vertices; v++) if (this.parent[v] !== none) this.adopt(this.parent[v], v)
+        this.childrenKnown = true
     }
 
     /** Dijkstra from the root with plain predecessors; the hot loop, so the heap is written out in place. */
@@ -148,6 +146,7 @@ export class ShortestPaths {
         const { graph, distance } = this
         const cost = graph.cost[e]
         this.movedCount = 0
+        if (!this.childrenKnown) this.linkChildren()
         const to = graph.head[e]
         if (cost < oldCost) {
             const candidate = distance[from] + cost
