@@ -17,7 +17,7 @@ if (Number(process.versions.node.split(".")[0]) < nodeFloor) {
 
 const needed = ["node_modules/tsx/package.json", "node_modules/commander/package.json", ".build/firmware.stamp"]
 // What runs the firmware looks whether it is still the one of the sources; the set-up is quick when it is.
-const runsFirmware = ["up", "demo"].includes(process.argv[2])
+const runsFirmware = ["up", "demo"].includes(process.argv[2]) && process.env.PARLEY_SETUP !== "skip"
 if (runsFirmware || needed.some(path => !existsSync(`${root}/${path}`))) {
     // Standard output belongs to the command's own answer (`--json`), so all of the set-up goes to standard error.
     const setup = spawnSync(process.execPath, [`${root}/build/setup.mjs`], { cwd: root, stdio: ["ignore", 2, 2] })

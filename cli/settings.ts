@@ -16,6 +16,10 @@ export interface Settings {
     servers: number
     /** Longest wait for the system or an answer, milliseconds. */
     waitMs: number
+    /** A group server elsewhere, as an URL; "" is that of the system in the state folder. */
+    groupUrl: string
+    /** The file with the token for it. */
+    tokenFile: string
 }
 
 export type Flags = Record<string, unknown>
@@ -51,7 +55,15 @@ export function readSettings(flags: Flags, environment: NodeJS.ProcessEnv, folde
     const wait = wholeNumber(find("wait", 30), 1, 600)
     if (!wait.ok) return wait
 
+    const group = find("group", "")
+    if (typeof group.value !== "string" || (group.value !== "" && !/^https?:\/\//.test(group.value)))
+        return usage(`${group.from}: an URL is needed, such as http://10.0.0.2:8080`)
+    const token = find("token", "admin.token")
+    if (typeof token.value !== "string") return usage(`${token.from}: the path of a file is needed`)
+
     return success({
+        groupUrl: group.value,
+        tokenFile: resolve(folder, token.value),
         stateFolder: resolve(folder, state.value),
         network: network.value as string,
         boards: boards.value,
@@ -73,7 +85,7 @@ function readSettingsFile(flags: Flags, environment: NodeJS.ProcessEnv, folder: 
         const value: unknown = JSON.parse(text)
         if (typeof value !== "object" || value === null || Array.isArray(value))
             return usage(`${path}: one JSON object is needed, such as {"boards": 3}`)
-        const known = ["state", "network", "boards", "servers", "wait"]
+        const known = ["state", "network", "boards", "servers", "wait", "group", "token"]
         const unknown = Object.keys(value).find(name => !known.includes(name))
         if (unknown) return usage(`${path}: unknown setting "${unknown}"; there are ${known.join(", ")}`)
         return success(value as Record<string, unknown>)

@@ -17,7 +17,7 @@ export interface Call {
     settings: Settings
     output: Output
     flags: Flags
-    /** Arguments in their order; absent optional ones are "". */
+    /** Arguments in their order, a variadic one spread at the end; absent ones are "". */
     words: string[]
     /** --yes was given, or a person at a terminal has agreed. */
     confirm(question: string): Promise<boolean>
@@ -55,7 +55,9 @@ export function createShell(program: Command, finish: (exitCode: number) => void
                 command.addHelpText("after", `\nExamples:\n${verb.examples.map(e => `  ${e}`).join("\n")}\n`)
             command.action(async (...given: unknown[]) => {
                 const flags = command.opts<Flags>()
-                const words = given.slice(0, command.registeredArguments.length).map(word => (word as string) ?? "")
+                const words = (
+                    given.slice(0, command.registeredArguments.length) as (string | string[] | undefined)[]
+                ).flatMap(word => word ?? "")
                 const output = createOutput({
                     json: flags.json === true,
                     quiet: flags.quiet === true,
@@ -86,6 +88,8 @@ function addCommonOptions(command: Command): void {
         .option("--state <folder>", "state folder (PARLEY_STATE; default .parley)")
         .option("--config <file>", "settings file (PARLEY_CONFIG; default parley.json)")
         .option("--wait <seconds>", "longest wait for an answer (PARLEY_WAIT; default 30)")
+        .option("--group <url>", "a group server elsewhere (PARLEY_GROUP; default: that of the state folder)")
+        .option("--token <file>", "file with the token for it (PARLEY_TOKEN; default admin.token)")
         .option("--yes", "do not ask before something that cannot be undone")
         .option("--quiet", "no progress on standard error")
         .option("--no-color", "no colours (NO_COLOR)")

@@ -8,7 +8,11 @@
 const bins = 256 // of 1 ms
 const windowMs = 2000
 const forgetAfter = 500
-const quantile = 0.99
+const lateShare = 0.01
+/** One or two late packets alone prove nothing, be there ever so few of them. */
+const lateMin = 2
+/** Packets that are later than the target within this time count as one: they waited for the same thing. */
+const eventMs = 200
 
 export class DelayTarget {
     private readonly lateness = new Float64Array(bins)
@@ -17,6 +21,7 @@ export class DelayTarget {
     private windowMinMs = Infinity
     private previousMinMs = Infinity
     private quantileMs = 0
+    private lastLateMs = -Infinity
     /** Smallest transit, in ms: arrival minus media time, of arbitrary origin. */
     minTransitMs = 0
 
@@ -33,8 +38,8 @@ export class DelayTarget {
         this.quantileMs = 0
     }
 
-    /** One packet arrived at `nowMs` with this transit. */
-    note(transitMs: number, nowMs: number): void {
+    /** One packet arrived at `nowMs` with this transit, `excusedMs` of which the receiver itself was late. */
+    note(transitMs: number, nowMs: number, excusedMs = 0): void {
         if (this.windowMinMs === Infinity) this.windowStartMs = nowMs
         else if (nowMs - this.windowStartMs >= windowMs) {
             this.previousMinMs = this.windowMinMs
@@ -44,11 +49,17 @@ export class DelayTarget {
         this.windowMinMs = Math.min(this.windowMinMs, transitMs)
         this.minTransitMs = Math.min(this.windowMinMs, this.previousMinMs)
 
+        const latenessMs = Math.max(0, transitMs - excusedMs - this.minTransitMs)
+        // A stall of 200 ms holds up ten packets. It is one event, not ten, or it would be remembered for half a minute.
+        if (latenessMs > this.targetMs) {
+            if (nowMs - this.lastLateMs < eventMs) return
+            this.lastLateMs = nowMs
+        }
         if (this.total >= forgetAfter) {
             for (let i = 0; i < bins; i++) this.lateness[i]! /= 2
             this.total /= 2
         }
-        this.lateness[Math.min(bins - 1, Math.floor(transitMs - this.minTransitMs))]! += 1
+        this.lateness[Math.min(bins - 1, Math.floor(latenessMs))]! += 1
         this.total++
         this.quantileMs = this.findQuantile()
     }
@@ -59,7 +70,7 @@ export class DelayTarget {
     }
 
     private findQuantile(): number {
-        let above = this.total * (1 - quantile)
+        let above = Math.max(lateMin, this.total * lateShare)
         for (let bin = bins - 1; bin >= 0; bin--) {
             above -= this.lateness[bin]!
             if (above < 0) return bin + 1

@@ -1,6 +1,19 @@
 /**
- * The fast Fourier transform of complex numbers, and cross-correlation by it. Owns nothing between calls.
+ * The fast Fourier transform of complex numbers, and cross-correlation by it. Owns the table of the last size used.
  */
+
+let table = { size: 0, cos: new Float64Array(0), sin: new Float64Array(0) }
+
+function tableOf(size: number) {
+    if (table.size === size) return table
+    const turn = (2 * Math.PI) / size
+    table = {
+        size,
+        cos: Float64Array.from({ length: size / 2 }, (_, i) => Math.cos(turn * i)),
+        sin: Float64Array.from({ length: size / 2 }, (_, i) => Math.sin(turn * i)),
+    }
+    return table
+}
 
 /** Transforms `re` and `im` in place; their length is a power of two. `inverse` leaves out the division by the length. */
 export function fft(re: Float64Array, im: Float64Array, inverse = false): void {
@@ -18,20 +31,18 @@ export function fft(re: Float64Array, im: Float64Array, inverse = false): void {
             im[j] = m
         }
     }
-    const cos = new Float64Array(size / 2)
-    const sin = new Float64Array(size / 2)
-    for (let i = 0; i < size / 2; i++) {
-        cos[i] = Math.cos((2 * Math.PI * i) / size)
-        sin[i] = (inverse ? 1 : -1) * Math.sin((2 * Math.PI * i) / size)
-    }
+    const { cos, sin } = tableOf(size)
+    const sign = inverse ? 1 : -1
     for (let half = 1; half < size; half <<= 1) {
         const stride = size / (2 * half)
         for (let start = 0; start < size; start += 2 * half) {
             for (let k = 0, t = 0; k < half; k++, t += stride) {
                 const a = start + k
                 const b = a + half
-                const r = re[b]! * cos[t]! - im[b]! * sin[t]!
-                const m = re[b]! * sin[t]! + im[b]! * cos[t]!
+                const c = cos[t]!
+                const s = sign * sin[t]!
+                const r = re[b]! * c - im[b]! * s
+                const m = re[b]! * s + im[b]! * c
                 re[b] = re[a]! - r
                 im[b] = im[a]! - m
                 re[a]! += r

@@ -107,8 +107,11 @@ export class JitterBuffer {
         this.crossFadeSamples = Math.min(options.pullSamples, Math.round(options.rate * 0.005))
     }
 
-    /** A packet whose header was read into `header` arrived at `nowMs`. */
-    push(packet: Uint8Array, header: RtpHeader, nowMs: number): PushOutcome {
+    /**
+     * A packet whose header was read into `header` arrived at `nowMs`. `excusedMs`: so late is the receiver itself with its next
+     * pull, for which this packet is still in time.
+     */
+    push(packet: Uint8Array, header: RtpHeader, nowMs: number, excusedMs = 0): PushOutcome {
         const samples = header.payloadBytes
         if (samples < 1 || samples > packetSamplesMax) return "wrong-size"
         if (!this.started || header.ssrc !== this.ssrc) this.restart(header, samples)
@@ -124,7 +127,7 @@ export class JitterBuffer {
                 return "strange"
             }
             this.restart(header, samples)
-            return this.push(packet, header, nowMs)
+            return this.push(packet, header, nowMs, excusedMs)
         }
         this.strangeSequenceNext = -1
         if (this.seen[sequence & (seenSize - 1)] === sequence) {
@@ -135,9 +138,10 @@ export class JitterBuffer {
         if (sequence < this.firstSequence) this.firstSequence = sequence
         this.received++
         this.receivedHere++
-        if (this.receivedHere > 1) this.jitterMs += (Math.abs(transitMs - this.lastTransitMs) - this.jitterMs) / 16
-        this.lastTransitMs = transitMs
-        this.target.note(transitMs, nowMs)
+        const networkMs = transitMs - excusedMs
+        if (this.receivedHere > 1) this.jitterMs += (Math.abs(networkMs - this.lastTransitMs) - this.jitterMs) / 16
+        this.lastTransitMs = networkMs
+        this.target.note(transitMs, nowMs, excusedMs)
         if (ahead > 0) {
             this.newestSequence = sequence
             this.newest = start
@@ -277,12 +281,16 @@ export class JitterBuffer {
         this.shortPulls = short >= this.grid ? this.shortPulls + 1 : 0
         if (this.excessPulls > shrinkAfterSeconds * pullsPerSecond) {
             const patient = this.excessPulls < (shrinkAfterSeconds + shrinkPatienceSeconds) * pullsPerSecond
-            const step = Math.min(excess, pullSamples)
-            if (!patient || this.isQuietAt(this.position + step)) this.move(step - (step % this.grid))
+            // Silence may be left out whole; of speech, only a little at a time.
+            if (this.isQuiet(this.position, excess + pullSamples)) this.move(excess - (excess % this.grid))
+            else {
+                const step = Math.min(excess, pullSamples)
+                if (!patient) this.move(step - (step % this.grid))
+            }
         } else if (this.shortPulls > growAfterSeconds * pullsPerSecond) {
             const patient = this.shortPulls < (growAfterSeconds + growPatienceSeconds) * pullsPerSecond
             const step = Math.min(short, pullSamples)
-            if (!patient || this.isQuietAt(this.position - step)) this.move(-(step - (step % this.grid)))
+            if (!patient || this.isQuiet(this.position - step, pullSamples)) this.move(-(step - (step % this.grid)))
         }
     }
 
@@ -300,10 +308,10 @@ export class JitterBuffer {
         for (let at = Math.max(from, to - this.ring.length); at < to; at++) this.present[at & this.mask] = 0
     }
 
-    private isQuietAt(position: number): boolean {
+    private isQuiet(from: number, count: number): boolean {
         let sum = 0
-        for (let at = position; at < position + this.options.pullSamples; at++) sum += this.ring[at & this.mask]! ** 2
-        return sum < quietPower * this.options.pullSamples
+        for (let at = from; at < from + count; at++) sum += this.ring[at & this.mask]! ** 2
+        return sum < quietPower * count
     }
 
     /** Copies `count` samples out, with made-up ones where none came. */

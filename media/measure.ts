@@ -53,7 +53,7 @@ export function measure(
     heard: Stretch,
     options: MeasureOptions = {},
 ): Outcome<Measurement, MeasureRefusal> {
-    const { rate = 8000, maxDelayMs = 1000, windowMs = 500, speechDb = -50 } = options
+    const { rate = 8000, maxDelayMs = 1000, windowMs = 250, speechDb = -50 } = options
     const windowSamples = Math.round((windowMs * rate) / 1000)
     const lags = Math.round((maxDelayMs * rate) / 1000) + 1
     // Where `said` begins on the time axis of `heard`; a fraction of a sample is put back into the delay at the end.

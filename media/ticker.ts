@@ -30,8 +30,8 @@ export const systemClock: TickerClock = {
     },
 }
 
-/** Ticks that are made good after a stall; further ones are skipped. */
-const catchUpTicks = 3
+/** Ticks of so long a stall are made good; older ones are skipped. */
+const catchUpMsDefault = 60
 /** A tick that starts later than this after its deadline counts as late. */
 export const lateTickMs = 5
 const latenessBins = 64
@@ -46,8 +46,10 @@ export interface TickerStatistics {
 }
 
 export class Ticker {
-    private readonly listeners = new Set<TickListener>()
+    /** Never changed in place: a tick goes through the list as it was when it began. */
+    private listeners: readonly TickListener[] = []
     private readonly lateness = new Uint32Array(latenessBins)
+    private readonly catchUpTicks: number
     private startMs = 0
     private tick = 0
     private running = false
@@ -63,11 +65,14 @@ export class Ticker {
     constructor(
         readonly periodMs: number,
         private readonly clock: TickerClock = systemClock,
-    ) {}
+        catchUpMs = catchUpMsDefault,
+    ) {
+        this.catchUpTicks = Math.max(1, Math.floor(catchUpMs / periodMs))
+    }
 
     /** Ticks for `listener` from now on. The timer runs while there is a listener. */
     add(listener: TickListener): void {
-        this.listeners.add(listener)
+        if (!this.listeners.includes(listener)) this.listeners = [...this.listeners, listener]
         if (this.running) return
         this.running = true
         this.startMs = this.clock.nowMs()
@@ -76,8 +81,8 @@ export class Ticker {
     }
 
     remove(listener: TickListener): void {
-        this.listeners.delete(listener)
-        if (this.listeners.size > 0) return
+        this.listeners = this.listeners.filter(other => other !== listener)
+        if (this.listeners.length > 0) return
         this.running = false
         this.armed++
         this.cancel()
@@ -89,12 +94,11 @@ export class Ticker {
     }
 
     /**
-     * When a datagram that is read now arrived, as far as this worker is concerned: not after the next deadline, for it will
-     * be there when that tick runs, however late. Without this the worker's own stalls would look like jitter of the network.
+     * How far this worker is behind its own next deadline; 0 when it is in time. A datagram that is read now is still in time for
+     * that tick: without this excuse the worker's own stalls would look like jitter of the network.
      */
-    arrivalMs(): number {
-        const nowMs = this.clock.nowMs()
-        return this.running ? Math.min(nowMs, this.nextDeadlineMs) : nowMs
+    behindMs(): number {
+        return this.running ? Math.max(0, this.clock.nowMs() - this.nextDeadlineMs) : 0
     }
 
     statistics(): TickerStatistics {
@@ -115,34 +119,39 @@ export class Ticker {
         this.cancel = this.clock.after(delayMs, () => {
             if (run !== this.armed) return
             if (this.clock.nowMs() < this.nextDeadlineMs - 0.5) return this.arm()
-            this.clock.afterInput(() => {
-                if (run !== this.armed) return
-                this.run()
-                // A listener may have stopped the ticker, or stopped and started it: then it is armed already, or not to be.
-                if (run === this.armed) this.arm()
-            })
+            this.runAfterInput(run)
         })
     }
 
-    private run(): void {
-        let nowMs = this.clock.nowMs()
-        const due = Math.floor((nowMs - this.startMs + 0.5) / this.periodMs)
-        const behind = due - this.tick
-        if (behind > catchUpTicks) {
-            this.skipped += behind - catchUpTicks
-            this.tick = due - catchUpTicks
+    /** Runs one tick in each turn of the event loop, so that what is behind still reads its input in between. */
+    private runAfterInput(run: number): void {
+        this.clock.afterInput(() => {
+            if (run !== this.armed) return
+            const nowMs = this.clock.nowMs()
+            const due = Math.floor((nowMs - this.startMs + 0.5) / this.periodMs)
+            const behind = due - this.tick
+            if (behind > this.catchUpTicks) {
+                this.skipped += behind - this.catchUpTicks
+                this.tick = due - this.catchUpTicks
+            }
+            this.runOne(nowMs)
+            // A listener may have stopped the ticker, or stopped and started it: then it is armed already, or not to be.
+            if (run !== this.armed) return
+            if (this.tick < due) this.runAfterInput(run)
+            else this.arm()
+        })
+    }
+
+    private runOne(nowMs: number): void {
+        const deadlineMs = this.nextDeadlineMs
+        const tick = ++this.tick
+        this.noteLateness(nowMs - deadlineMs)
+        const listeners = this.listeners
+        for (const listener of listeners) {
+            if (listeners === this.listeners || this.listeners.includes(listener)) listener.onTick(deadlineMs, tick)
         }
-        const run = this.armed
-        while (run === this.armed && this.tick < due) {
-            const deadlineMs = this.nextDeadlineMs
-            this.noteLateness(nowMs - deadlineMs)
-            for (const listener of this.listeners) listener.onTick(deadlineMs, this.tick + 1)
-            this.tick++
-            this.done++
-            const afterMs = this.clock.nowMs()
-            this.workMs += afterMs - nowMs
-            nowMs = afterMs
-        }
+        this.done++
+        this.workMs += this.clock.nowMs() - nowMs
     }
 
     private noteLateness(latenessMs: number): void {

@@ -2,6 +2,9 @@
  * Every limit of the system, in one place, enforced at both ends. Units last in the names.
  */
 
+/** Told by both sides in their first message. */
+export const protocolVersion = 1
+
 export const limits = {
     /** Largest MQTT payload towards an appliance that a server may send. */
     messageToApplianceBytes: 1024,

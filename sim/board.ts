@@ -157,7 +157,7 @@ export class Board {
             const started = await this.media.start()
             if (epoch !== this.#epoch) return
             // The room is deaf and mute then, which is for the firmware to notice; the board itself runs.
-            if (!started.ok) this.#say(`! media engine: ${started.reason}`)
+            if (!started.ok) this.#say(`! media engine: ${started.what}`)
         }
         this.#hardware = new Hardware({
             clock: this.#clock,
@@ -319,7 +319,8 @@ export class Board {
         if (end.type === "fault") this.#crashed(0, end.text)
         const epoch = ++this.#epoch
         this.#restart = this.#clock.after(end.type === "fault" ? faultRestartMs : resetMs, () => {
-            if (epoch === this.#epoch) this.#boot(epoch).catch(error => this.#say(`! restart: ${(error as Error).message}`))
+            if (epoch === this.#epoch)
+                this.#boot(epoch).catch(error => this.#say(`! restart: ${(error as Error).message}`))
         })
     }
 

@@ -2,8 +2,8 @@
  * What happens on boards, as it happens: for the control API, for tests, for whoever would have to poll otherwise.
  */
 
-import type { Tone } from "./hardware/hardware.ts"
 import type { Phase } from "./hardware/firmware-watch.ts"
+import type { Tone } from "./hardware/hardware.ts"
 
 export type BoardHappening =
     | { type: "power"; on: boolean }
@@ -16,7 +16,7 @@ export type BoardHappening =
     | { type: "wifi"; up: boolean; lossPercent: number; delayMs: number }
     | { type: "log"; line: string }
     | { type: "panic"; code: number; text: string }
-    | { type: "media"; what: string }
+    | { type: "media"; what: string; details?: Record<string, unknown> }
 
 /** `atMs` is monotonic (`performance.now()` of the simulator's process, or the virtual clock). */
 export type BoardEvent = { board: string; atMs: number } & BoardHappening

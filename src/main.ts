@@ -7,20 +7,27 @@ import * as ds from "@devicescript/core"
 import { limits } from "../protocol/limits"
 import { inboxFilter, stateTopic } from "../protocol/topics"
 import { Appliance } from "./appliance/appliance"
-import { Runner } from "./appliance/runner"
+import { type Roles, Runner } from "./appliance/runner"
+import { boardRoles } from "./board"
 import { MqttClient } from "./mqtt/client"
 import { Panel } from "./panel/panel"
 import { countBoot, readKept, readProvisioning, readZoneMinutes } from "./settings"
 
 // Roles are bound in the order of their names; services of one kind stand on the hardware in the same order.
-const buzzer = new ds.Buzzer("buzzer")
-const call = new ds.Button("call")
-const knob = new ds.RotaryEncoder("knob")
-const led = new ds.Led("led")
 const media = new ds.MediaEngine("media")
-const menu = new ds.Button("menu")
-const mute = new ds.Button("mute")
 const screen = new ds.CharacterScreen("screen")
+const roles: Roles = ds.isSimulator()
+    ? {
+          buzzer: new ds.Buzzer("buzzer"),
+          call: new ds.Button("call"),
+          knob: new ds.RotaryEncoder("knob"),
+          led: new ds.Led("led"),
+          media,
+          menu: new ds.Button("menu"),
+          mute: new ds.Button("mute"),
+          screen,
+      }
+    : boardRoles(screen, media)
 
 const provisioning = await readProvisioning()
 const boot = await countBoot()
@@ -34,7 +41,7 @@ const appliance = new Appliance(
         zoneMinutes: await readZoneMinutes(),
     },
     await readKept(),
-    Math.random
+    Math.random,
 )
 
 const client = new MqttClient({
@@ -49,5 +56,5 @@ const client = new MqttClient({
     inbox: { messages: 8, bytes: 4096 },
 })
 
-new Runner(appliance, new Panel(appliance), client, { call, menu, mute, knob, screen, led, buzzer, media }).start()
+new Runner(appliance, new Panel(appliance), client, roles).start()
 if (provisioning.id !== "") client.start()

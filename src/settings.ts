@@ -9,9 +9,9 @@
 
 import { readSetting, settings } from "@devicescript/settings"
 import { limits } from "../protocol/limits"
-import type { AgendaItem } from "../protocol/messages"
 import { isIdentifier, utf8Bytes } from "../protocol/text"
 import { unpackItem } from "./appliance/agenda"
+import type { AgendaItem } from "./appliance/answers"
 import type { Kept } from "./appliance/appliance"
 
 export interface Provisioning {

@@ -9,7 +9,7 @@ import type { Answer, Call, Shell } from "../shell.ts"
 import { examine } from "../system/examine.ts"
 import { findRun, isAlive } from "../system/run-file.ts"
 import { showStatus } from "../system/status.ts"
-import { type System, startSystem } from "../system/system.ts"
+import { type Death, type System, startSystem } from "../system/system.ts"
 
 export function addSystemCommands(shell: Shell): void {
     shell.verb(shell.program, {
@@ -57,20 +57,9 @@ async function up({ settings, output }: Call): Promise<Outcome<Answer>> {
                     output.progress(
                         `${output.paint("good", "up")}  ${event.part.padEnd(13)} ${event.address} (process ${event.pid})`,
                     )
-                if (event.type === "partDied") {
-                    output.failed(
-                        failure(
-                            "failed",
-                            "part-died",
-                            `${event.part} died (${event.end.signal ?? `code ${event.end.code}`}); it is not restarted`,
-                            {
-                                who: "operator",
-                                next: `Ctrl-C, then parley up again; its log: ${stateFolder}/logs/${event.part}.log`,
-                                details: { part: event.part, log: event.end.log },
-                            },
-                        ),
-                    )
-                }
+                // A live status shows it in its picture.
+                if (event.type === "partDied" && !(output.live && system))
+                    output.failed(diedFailure(event, stateFolder))
             },
         },
         stopping.signal,
@@ -91,13 +80,17 @@ async function up({ settings, output }: Call): Promise<Outcome<Answer>> {
     output.progress("stopping...")
     await system.stop()
     output.progress("stopped")
-    if (system.died.length > 0)
-        return failure("failed", "part-died", `while it ran, these parts died: ${system.died.join(", ")}`, {
-            who: "operator",
-            next: `read ${stateFolder}/logs`,
-        })
+    if (system.died.length > 0) return diedFailure(system.died[0], stateFolder)
     // With --json the answer was given when everything was up.
     return success({ value: undefined, text: "" })
+}
+
+function diedFailure({ part, end }: Death, stateFolder: string) {
+    return failure("failed", "part-died", `${part} died (${end.signal ?? `code ${end.code}`}); it was not restarted`, {
+        who: "operator",
+        next: `parley up again; why it died: ${stateFolder}/logs/${part}.log`,
+        details: { part, log: end.log },
+    })
 }
 
 async function stop({ settings }: Call): Promise<Outcome<Answer>> {
@@ -120,7 +113,7 @@ async function stop({ settings }: Call): Promise<Outcome<Answer>> {
 async function doctor({ settings, output }: Call): Promise<Outcome<Answer>> {
     const run = findRun(settings.stateFolder)
     if (!run.ok) return run
-    const findings = await examine(run.value)
+    const findings = await examine(run.value, settings)
     const bad = findings.filter(finding => finding.verdict !== "ok")
     const rows = findings.map(finding => [
         output.paint(finding.verdict === "ok" ? "good" : "bad", finding.verdict),

@@ -15,18 +15,25 @@ export interface Panel {
 }
 
 const lookEveryMs = 25
+const pressEveryMs = 200
 
 export class Person {
     readonly room: string
     private readonly panel: Panel
+    private pressedAtMs = Number.NEGATIVE_INFINITY
 
     constructor(room: string, panel: Panel) {
         this.room = room
         this.panel = panel
     }
 
-    press(button: ButtonName): Promise<Outcome<number>> {
-        return this.panel.press(button)
+    /** Not sooner than a finger can: a button that is still down cannot be pressed again. */
+    async press(button: ButtonName): Promise<Outcome<number>> {
+        const waitMs = this.pressedAtMs + pressEveryMs - performance.now()
+        if (waitMs > 0) await new Promise(resolve => setTimeout(resolve, waitMs))
+        const pressed = await this.panel.press(button)
+        this.pressedAtMs = performance.now()
+        return pressed
     }
 
     screen(): Promise<Outcome<string[]>> {
@@ -41,31 +48,44 @@ export class Person {
             if (!screen.ok) return screen
             if (shows(screen.value)) return screen
             if (performance.now() > endMs)
-                return failure("timeout", "not-shown", `${this.room}: the screen did not show ${what} in ${withinMs} ms`, {
-                    who: "maker",
-                    details: { screen: screen.value, log: screen.value.map(line => `| ${line}`) },
-                })
+                return failure(
+                    "timeout",
+                    "not-shown",
+                    `${this.room}: the screen did not show ${what} in ${withinMs} ms`,
+                    {
+                        who: "maker",
+                        details: { screen: screen.value, log: screen.value.map(line => `| ${line}`) },
+                    },
+                )
             await new Promise(resolve => setTimeout(resolve, lookEveryMs))
         }
     }
 
-    /** In a list: turns the knob until the cursor stands on a line that `wanted` knows, and presses CALL. */
-    async choose(what: string, wanted: (line: string) => boolean, withinMs = 5000): Promise<Outcome<undefined>> {
-        let screen = await this.waitFor(`a list with ${what}`, withinMs, lines => lines.some(isChosen))
+    /** On the list that begins with `heading`: turns the knob until the cursor stands on a wanted line, and presses CALL. */
+    async choose(
+        heading: string,
+        what: string,
+        wanted: (line: string) => boolean,
+        withinMs = 5000,
+    ): Promise<Outcome<undefined>> {
+        const isList = (lines: string[]) => lines[0].startsWith(heading) && lines.some(isChosen)
+        let screen = await this.waitFor(`the list "${heading}"`, withinMs, isList)
         for (let turns = 0; turns <= listTurnsMax; turns++) {
             if (!screen.ok) return screen
-            const chosen = screen.value.find(isChosen) ?? ""
-            if (wanted(chosen.slice(1))) {
-                const pressed = await this.panel.press("call")
+            const at = screen.value.findIndex(isChosen)
+            if (wanted(screen.value[at].slice(1).trimEnd())) {
+                const pressed = await this.press("call")
                 return pressed.ok ? success(undefined) : pressed
             }
-            // Up when the line stands above the cursor, else down.
-            const at = screen.value.findIndex(isChosen)
-            const above = screen.value.findIndex((line, i) => i > 0 && i < at && wanted(line.slice(1)))
-            const turned = await this.panel.turn(above > 0 ? -1 : 1)
+            const isAbove = screen.value.some((line, i) => i > 0 && i < at && wanted(line.slice(1).trimEnd()))
+            const turned = await this.panel.turn(isAbove ? -1 : 1)
             if (!turned.ok) return turned
             const before = screen.value.join("\n")
-            screen = await this.waitFor(`a move in the list towards ${what}`, withinMs, now => now.join("\n") !== before)
+            screen = await this.waitFor(
+                `${what} further down the list`,
+                withinMs,
+                now => isList(now) && now.join("\n") !== before,
+            )
         }
         return failure("failed", "not-found", `${this.room}: ${what} is not in the list`, { who: "operator" })
     }

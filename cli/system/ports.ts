@@ -3,8 +3,8 @@
  */
 import { createSocket } from "node:dgram"
 import { createServer } from "node:net"
-import type { Layout } from "../layout.ts"
-import { failure, type Outcome, success } from "../outcome.ts"
+import { type Layout, planLayout } from "../layout.ts"
+import { type Failure, failure, type Outcome, success } from "../outcome.ts"
 
 interface Place {
     part: string
@@ -53,6 +53,19 @@ export async function checkFree(layout: Layout): Promise<Outcome<undefined>> {
     }
     return success(undefined)
 }
+
+/** A block in which a system of this size can listen: from 127.100 on, begun at a place that differs by `seed`. */
+export async function freeNetwork(boards: number, servers: number, seed: number): Promise<Outcome<string>> {
+    let free: Outcome<undefined> = success(undefined)
+    for (let i = 0; i < networksTried; i++) {
+        const network = `127.${100 + ((seed + i * 7) % 150)}`
+        free = await checkFree(planLayout(network, boards, servers))
+        if (free.ok) return success(network)
+    }
+    return free as Failure
+}
+
+const networksTried = 20
 
 function tryTcp(place: Place): Promise<string> {
     return new Promise(resolve => {

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Layout } from "../layout.ts"
 import { failure, type Outcome, success } from "../outcome.ts"
-import { Part, type PartEnd, type PartPlan } from "./child.ts"
+import { Part, type PartEnd, type PartKind, type PartPlan } from "./child.ts"
 import { enrolAll } from "./enrol.ts"
 import { brokerPlan, type Folders, foldersOf, groupPlan, routingPlan, simPlan } from "./plan.ts"
 import { checkFree } from "./ports.ts"
@@ -32,20 +32,31 @@ export interface SystemOptions {
     onEvent?: (event: SystemEvent) => void
 }
 
+export interface Death {
+    part: string
+    end: PartEnd
+}
+
 export interface System {
     layout: Layout
     folders: Folders
     run: Run
     parts: Part[]
-    /** Names of the parts that died since the start. */
-    died: string[]
+    /** The parts that died since the start. */
+    died: Death[]
     stop(): Promise<void>
     kill(): void
 }
 
-/** The whole stop stays within 3 s: the simulator first, so that boards can say goodbye, then the servers. */
-const simStopMs = 1000
-const serverStopMs = 1500
+/**
+ * The order of a stop, and how long each may take before it is killed; the whole stays within 3 s. The broker goes last:
+ * boards and servers say goodbye over it.
+ */
+const stopOrder: { kinds: PartKind[]; withinMs: number }[] = [
+    { kinds: ["sim"], withinMs: 1000 },
+    { kinds: ["routing", "group"], withinMs: 1200 },
+    { kinds: ["broker"], withinMs: 600 },
+]
 
 export async function startSystem(options: SystemOptions, signal?: AbortSignal): Promise<Outcome<System>> {
     const { layout, stateFolder } = options
@@ -56,11 +67,10 @@ export async function startSystem(options: SystemOptions, signal?: AbortSignal):
     const claimed = claimRun(stateFolder, run)
     if (!claimed.ok) return claimed
     const parts: Part[] = []
-    const died: string[] = []
+    const died: Death[] = []
     const stop = async () => {
-        const sims = parts.filter(part => part.plan.kind === "sim")
-        await Promise.all(sims.map(part => part.stop(simStopMs)))
-        await Promise.all(parts.map(part => part.stop(serverStopMs)))
+        for (const { kinds, withinMs } of stopOrder)
+            await Promise.all(parts.filter(part => kinds.includes(part.plan.kind)).map(part => part.stop(withinMs)))
         removeRun(stateFolder)
     }
     const kill = () => {
@@ -76,7 +86,7 @@ export async function startSystem(options: SystemOptions, signal?: AbortSignal):
         if (bad && !bad.ok) return signal?.aborted ? interrupted : bad
         for (const part of fresh) {
             part.onDeath = end => {
-                died.push(part.plan.name)
+                died.push({ part: part.plan.name, end })
                 onEvent({ type: "partDied", part: part.plan.name, end })
             }
             onEvent({ type: "partReady", part: part.plan.name, pid: part.pid ?? 0, address: part.plan.address })
@@ -104,7 +114,7 @@ export async function startSystem(options: SystemOptions, signal?: AbortSignal):
         () => begin([simPlan(layout, folders)]),
     ]
     const onAbort = () => {
-        for (const part of parts) void part.stop(serverStopMs)
+        for (const part of parts) if (part.state === "starting") part.kill()
     }
     signal?.addEventListener("abort", onAbort)
     for (const step of sequence) {

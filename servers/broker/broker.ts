@@ -1,9 +1,9 @@
 /**
  * The embedded MQTT broker: aedes with Parley's logins, rights and limits around it.
  *
- * Owns the life of each connection and what is said about it in logs and metrics. Never decides by itself: logins are
+ * Owns the listener and the wiring of aedes. Never decides by itself: logins are
  * decided in `login.ts`, topics in `publishing.ts` by the table of `protocol/rights.ts`, frames in `framing.ts`, the pace
- * in `delivery.ts`.
+ * in `delivery.ts`; `parties.ts` asks them.
  *
  * A publish against the rights or limits closes the connection. MQTT 3.1.1 knows no refusal of a publish: a broker
  * acknowledges and drops (as mosquitto does), so that the sender believes it stored, or closes; we close, unacknowledged.
@@ -12,29 +12,19 @@
  */
 
 import { createServer, type Server, type Socket } from "node:net"
-import {
-    Aedes,
-    type AedesPublishPacket,
-    type Client,
-    type ConnectPacket,
-    type PublishPacket,
-    type Subscription,
-} from "aedes"
+import { Aedes, type Client } from "aedes"
 import { type Logger, pino } from "pino"
 import { limits } from "../../protocol/limits.ts"
-import { mayRead, maySubscribe, type Rights, rightsOf } from "../../protocol/rights.ts"
-import { groupStateTopic, stateTopic } from "../../protocol/topics.ts"
+import { maySubscribe, rightsOf } from "../../protocol/rights.ts"
 import { type Connection, Connections } from "./connections.ts"
-import type { CredentialEntry } from "./credentials.ts"
-import { Delivery } from "./delivery.ts"
 import { FailedLogins } from "./failures.ts"
 import { KnownParties } from "./known.ts"
-import { brokerLimits, deliveryLimits } from "./limits.ts"
-import { decideLogin, type LoginAttempt, printable } from "./login.ts"
+import { brokerLimits, keptMessages } from "./limits.ts"
+import { printable } from "./login.ts"
 import { type BrokerMetrics, createMetrics, serveMetrics } from "./metrics.ts"
 import { boundOfflineMemory, type OfflineMemory } from "./offline.ts"
+import { Parties } from "./parties.ts"
 import { portHolder } from "./port-holder.ts"
-import { publishProblem, subscribeProblem } from "./publishing.ts"
 
 export interface BrokerOptions {
     host: string
@@ -61,25 +51,6 @@ export type BrokerOutcome =
     | { ok: true; broker: RunningBroker }
     | { ok: false; code: "credentials" | "addressInUse" | "cannotListen"; what: string; who: "operator" }
 
-type LeaveReason =
-    | "closed"
-    | "takenOver"
-    | "credentialsChanged"
-    | "tooSlow"
-    | "keepalive"
-    | "refused"
-    | "malformed"
-    | "error"
-
-interface Party {
-    client: Client
-    entry: CredentialEntry
-    rights: Rights
-    delivery: Delivery
-    refusedSubscriptions: number
-    leaving: LeaveReason | undefined
-}
-
 export async function startBroker(options: BrokerOptions): Promise<BrokerOutcome> {
     const broker = new Broker(options)
     return broker.start()
@@ -97,19 +68,17 @@ class Broker {
     private failures = new FailedLogins(brokerLimits)
     private aedes: Aedes
     private memory!: OfflineMemory
-    /** The CONNECT of each client that logs in now. */
-    private connects = new WeakMap<Client, ConnectPacket>()
-    /** Also of clients that are gone, whose Will is still to come. */
-    private parties = new WeakMap<Client, Party>()
-    private connected = new Map<string, Party>()
+    private parties: Parties
 
     constructor(options: BrokerOptions) {
         this.options = options
         this.log = options.log ?? pino({ enabled: false })
         this.known = new KnownParties(options.credentials, {
-            changed: removed => this.credentialsChanged(removed),
+            changed: removed => this.parties.credentialsChanged(removed, this.memory),
             broken: problem => this.log.error({ code: problem.code, what: problem.what }, "credentials not taken over"),
         })
+        const { log, metrics, known, connections, failures } = this
+        this.parties = new Parties({ log, metrics, known, connections, failures })
         this.aedes = new Aedes({
             // No common bound on messages on their way, or one slow reader holds up everybody: delivery.ts bounds each.
             concurrency: 0,
@@ -119,18 +88,18 @@ class Broker {
             maxInflightInbound: 1,
             maxClientsIdLength: limits.identifierBytes,
             preConnect: (client, packet, done) => {
-                this.connects.set(client, packet)
+                this.parties.connecting(client, packet)
                 done(null, true)
             },
             authenticate: (client, userName, secret, done) => {
-                const refusal = this.login(client, userName, secret)
+                const refusal = this.parties.login(client, userName, secret)
                 if (!refusal) done(null, true)
                 else done(Object.assign(new Error(refusal.what), { returnCode: refusal.code as number }), null)
             },
-            authorizePublish: (client, packet, done) => done(this.refusePublish(client, packet)),
+            authorizePublish: (client, packet, done) => done(this.parties.refusePublish(client, packet)),
             authorizeSubscribe: (client, subscription, done) =>
-                done(null, this.grantSubscription(client, subscription)),
-            authorizeForward: (client, packet) => this.forward(client, packet),
+                done(null, this.parties.grantSubscription(client, subscription)),
+            authorizeForward: (client, packet) => this.parties.forward(client, packet),
         })
     }
 
@@ -141,7 +110,12 @@ class Broker {
         if (this.known.size === 0) this.log.warn({ folder: this.options.credentials }, "nobody is enrolled yet")
         await this.aedes.listen()
         this.memory = boundOfflineMemory(this.aedes, {
-            messages: brokerLimits.offlineMessages,
+            bytes: brokerLimits.sessionBytes,
+            messages: id => {
+                const entry = this.known.find(id)
+                return entry ? keptMessages(entry.kind) : 0
+            },
+            restored: (client, packets) => this.parties.of(client)?.delivery.restored(packets),
             maySubscribe: (id, filter) => {
                 const entry = this.known.find(id)
                 return entry !== undefined && maySubscribe(rightsOf(entry.kind, entry.id), filter)
@@ -209,19 +183,19 @@ class Broker {
     private malformed(connection: Connection): void {
         const reason = connection.problem!
         const client = (connection.socket as Socket & { client?: Client }).client
-        const party = client && this.parties.get(client)
+        const party = client && this.parties.of(client)
         this.metrics.refusals.inc({ what: "packet", reason })
-        if (party) party.leaving ??= "malformed"
+        if (client) this.parties.leave(client, "malformed")
         if (party || this.failures.failed(connection.address, Date.now()))
             this.log.warn({ id: party?.entry.id, address: connection.address, reason }, "packet refused")
         connection.socket.destroy()
     }
 
     private listenToAedes(): void {
-        this.aedes.on("ack", (_, client) => this.parties.get(client)?.delivery.acknowledged())
-        this.aedes.on("keepaliveTimeout", client => this.leave(client, "keepalive"))
+        this.aedes.on("ack", (_, client) => this.parties.of(client)?.delivery.acknowledged())
+        this.aedes.on("keepaliveTimeout", client => this.parties.leave(client, "keepalive"))
         this.aedes.on("clientError", (client, error) => {
-            const party = this.parties.get(client)
+            const party = this.parties.of(client)
             if (!party || party.leaving) return
             party.leaving = "error"
             this.log.info({ id: party.entry.id, error: printable(error.message) }, "connection failed")
@@ -240,147 +214,6 @@ class Broker {
         ;(this.aedes as unknown as NodeJS.EventEmitter).on("error", error =>
             this.log.error({ error: String(error) }, "broker"),
         )
-    }
-
-    private leave(client: Client, reason: LeaveReason): void {
-        const party = this.parties.get(client)
-        if (party) party.leaving ??= reason
-    }
-
-    // ---- login ----------------------------------------------------------------------------------------------------
-
-    private login(client: Client, userName: string | undefined, secret: Buffer | undefined) {
-        const packet = this.connects.get(client)!
-        const connection = this.connections.of(client.conn)
-        // Closed while its CONNECT was on its way through aedes.
-        if (!connection) return { code: 3, what: "the connection is closed" }
-        const attempt: LoginAttempt = {
-            clientId: packet.clientId,
-            userName,
-            secret,
-            keepaliveSeconds: packet.keepalive ?? 0,
-            will: packet.will && {
-                topic: packet.will.topic,
-                payloadBytes: packet.will.payload.length,
-                qos: packet.will.qos ?? 0,
-                retain: packet.will.retain ?? false,
-            },
-        }
-        const nowMs = Date.now()
-        const context = {
-            find: (id: string) => this.known.find(id),
-            heldOff: this.failures.isHeldOff(connection.address, nowMs),
-        }
-        let outcome = decideLogin(attempt, context)
-        // Enrolled a moment ago, before the file was looked at again.
-        if (!outcome.ok && outcome.step === "secret" && this.known.reload()) outcome = decideLogin(attempt, context)
-        this.metrics.logins.inc({ outcome: outcome.ok ? "ok" : outcome.step })
-        if (!outcome.ok) {
-            const { step, code, what } = outcome
-            if (this.failures.failed(connection.address, nowMs))
-                this.log.warn(
-                    { id: printable(attempt.clientId), address: connection.address, step, code, what },
-                    "login refused",
-                )
-            return { code, what }
-        }
-        this.welcome(client, connection, outcome.entry, outcome.rights)
-        return undefined
-    }
-
-    private welcome(client: Client, connection: Connection, entry: CredentialEntry, rights: Rights): void {
-        const { id, kind } = entry
-        const before = this.connected.get(id)
-        if (before) {
-            before.leaving ??= "takenOver"
-            this.log.info({ id, address: connection.address }, "takes over from its earlier connection")
-        }
-        const delivery = new Delivery(client, deliveryLimits(kind), Date.now, what => {
-            this.leave(client, "tooSlow")
-            this.log.warn({ id, what }, "disconnected: too slow")
-            client.close()
-        })
-        const party: Party = { client, entry, rights, delivery, refusedSubscriptions: 0, leaving: undefined }
-        this.parties.set(client, party)
-        this.connected.set(id, party)
-        this.connections.loggedIn(connection)
-        if (kind === "ep") connection.framing.publishBytes = limits.brokerApplianceBytes
-        this.metrics.connections.inc({ kind })
-        this.log.info({ id, kind, address: connection.address }, "connected")
-        connection.socket.once("close", () => {
-            if (this.connected.get(id) === party) this.connected.delete(id)
-            const reason = party.leaving ?? "closed"
-            this.metrics.connections.dec({ kind })
-            this.metrics.disconnects.inc({ reason })
-            this.log.info({ id, reason }, "disconnected")
-        })
-    }
-
-    private credentialsChanged(removed: string[]): void {
-        this.log.info({ credentials: this.known.size, removed: removed.length }, "credentials read again")
-        for (const party of [...this.connected.values()]) {
-            const entry = this.known.find(party.entry.id)
-            if (entry && entry.hash === party.entry.hash && entry.kind === party.entry.kind) continue
-            party.leaving ??= "credentialsChanged"
-            party.client.close()
-        }
-        for (const id of removed)
-            this.memory
-                .forget(id, stateTopic("ep", id))
-                .then(() => this.memory.forget(id, id === "group" ? groupStateTopic : stateTopic("rs", id)))
-                .catch(error => this.log.error({ id, error: String(error) }, "not forgotten"))
-    }
-
-    // ---- messages -------------------------------------------------------------------------------------------------
-
-    private refusePublish(client: Client | null, packet: PublishPacket): Error | undefined {
-        const party = client ? this.parties.get(client) : undefined
-        if (!party) return new Error("nobody publishes without a login")
-        const { topic, qos, retain } = packet
-        const problem = publishProblem(party.rights, { topic, qos, retain, payloadBytes: packet.payload.length })
-        if (problem) {
-            party.leaving ??= "refused"
-            this.metrics.refusals.inc({ what: "publish", reason: problem.reason })
-            const told = { id: party.entry.id, topic: printable(topic), reason: problem.reason, what: problem.what }
-            this.log.warn(told, "publish refused")
-            return new Error(problem.what)
-        }
-        // The Will of a party that is not enrolled any more is told, but not kept.
-        if (retain && !this.known.find(party.entry.id)) packet.retain = false
-        this.metrics.messages.inc({ direction: "in" })
-        this.metrics.bytes.inc({ direction: "in" }, packet.payload.length)
-        return undefined
-    }
-
-    private grantSubscription(client: Client, subscription: Subscription): Subscription | null {
-        const party = this.parties.get(client)
-        if (!party) return null
-        const { topic, qos } = subscription
-        const held = (client as Client & { subscriptions: Record<string, unknown> }).subscriptions
-        // A filter that it already has may be subscribed again.
-        const problem = subscribeProblem(party.rights, topic, qos, topic in held ? 0 : Object.keys(held).length)
-        if (!problem) return subscription
-        this.metrics.refusals.inc({ what: "subscribe", reason: problem.reason })
-        const told = { id: party.entry.id, filter: printable(topic), reason: problem.reason, what: problem.what }
-        this.log.warn(told, "subscription refused")
-        if (++party.refusedSubscriptions > brokerLimits.refusalsPerConnection) {
-            party.leaving ??= "refused"
-            client.close()
-        }
-        return null
-    }
-
-    private forward(client: Client, packet: AedesPublishPacket): AedesPublishPacket | null {
-        const party = this.parties.get(client)
-        if (!party) return null
-        if (!mayRead(party.rights, packet.topic)) {
-            this.metrics.refusals.inc({ what: "delivery", reason: "notAllowed" })
-            return null
-        }
-        this.metrics.messages.inc({ direction: "out" })
-        this.metrics.bytes.inc({ direction: "out" }, packet.payload.length)
-        party.delivery.forwarding(packet)
-        return packet
     }
 }
 

@@ -21,8 +21,15 @@ interface ClientInternals {
     subscriptions: Record<string, { qos: number }>
 }
 
+/** What aedes numbers its messages by; absent on retained ones. */
+interface Numbered {
+    brokerId?: string | null
+    brokerCounter?: number
+    messageId?: number
+}
+
 interface Waiting {
-    packet: AedesPublishPacket
+    packet: AedesPublishPacket & Numbered
     bytes: number
     /** Whether the client will acknowledge it. */
     acknowledged: boolean
@@ -46,11 +53,14 @@ export class Delivery {
     private lastCounter = 0
     private pumping = false
     private forwarded = false
+    /** A persistent session: what was kept for it goes first, and is not here yet. */
+    private awaiting: boolean
 
     constructor(client: Client, limits: DeliveryLimits, nowMs: () => number, tooSlow: (what: string) => void) {
         this.client = client as Client & ClientInternals
         this.limits = limits
         this.nowMs = nowMs
+        this.awaiting = !client.clean
         this.tooSlow = tooSlow
         if (typeof this.client.deliver0 !== "function" || typeof this.client.deliverQoS !== "function")
             throw new Error("this aedes has other client internals; see servers/broker/delivery.ts")
@@ -68,10 +78,25 @@ export class Delivery {
     }
 
     /** Takes down that aedes forwards a message now; called by the broker for each one that the rights let pass. */
-    forwarding(packet: AedesPublishPacket): void {
+    forwarding(): void {
         this.forwarded = true
-        // The queue of a persistent session is written by aedes itself after a reconnect (and thrown away for a clean one).
-        if (!this.pumping && packet.qos > 0 && !this.client.clean) this.unacknowledged++
+    }
+
+    /** What was kept for a persistent session: it goes before everything that has come since. */
+    restored(packets: (AedesPublishPacket & Numbered)[]): void {
+        const key = (packet: Numbered) => `${packet.brokerId} ${packet.brokerCounter}`
+        const kept = new Set(packets.map(key))
+        const since = this.waiting.slice(this.head).filter(({ packet }) => !packet.brokerId || !kept.has(key(packet)))
+        const before = packets.map(packet => {
+            // A new identifier: the old one may be given to a new message, and one acknowledgement would stand for both.
+            const again = Object.assign(Object.create(Object.getPrototypeOf(packet)), packet, { messageId: undefined })
+            return { packet: again, bytes: sizeOf(packet), acknowledged: true }
+        })
+        this.waiting = [...before, ...since]
+        this.head = 0
+        this.waitingBytes = this.waiting.reduce((sum, { bytes }) => sum + bytes, 0)
+        this.awaiting = false
+        this.pump()
     }
 
     /** The client has acknowledged one message. */
@@ -81,13 +106,12 @@ export class Delivery {
         this.pump()
     }
 
-    private push(packet: AedesPublishPacket, acknowledged: boolean): void {
+    private push(packet: AedesPublishPacket & Numbered, acknowledged: boolean): void {
         if (this.client.closed) return
         // Subscriptions that overlap bring one message several times, one after the other.
-        const counter = (packet as { brokerCounter?: number; brokerId?: string | null }).brokerCounter ?? 0
-        if ((packet as { brokerId?: string | null }).brokerId && counter === this.lastCounter) return
-        this.lastCounter = counter
-        const bytes = packet.topic.length + packet.payload.length
+        if (packet.brokerId && packet.brokerCounter === this.lastCounter) return
+        this.lastCounter = packet.brokerCounter ?? 0
+        const bytes = sizeOf(packet)
         const behind = this.waiting.length - this.head
         if (behind >= this.limits.waitingMessages || this.waitingBytes + bytes > this.limits.waitingBytes) {
             this.tooSlow(`${behind} messages wait for its acknowledgements`)
@@ -108,7 +132,7 @@ export class Delivery {
     }
 
     private pump(): void {
-        if (this.pumping) return
+        if (this.pumping || this.awaiting) return
         this.pumping = true
         while (this.head < this.waiting.length && !this.client.closed) {
             const next = this.waiting[this.head]
@@ -131,6 +155,10 @@ export class Delivery {
             this.head = 0
         }
     }
+}
+
+function sizeOf(packet: AedesPublishPacket): number {
+    return packet.topic.length + packet.payload.length
 }
 
 function nothing(): void {}

@@ -35,8 +35,8 @@ export const brokerLimits = {
     failedLoginBurst: 20,
     failedLoginsPerSecond: 1,
     failedLoginAddresses: 4096,
-    /** QoS 1 messages kept for a party of a persistent session (clean = false) until it acknowledges them. */
-    offlineMessages: 64,
+    /** Payload bytes kept for all persistent sessions (clean = false) together, until they are acknowledged. */
+    sessionBytes: 64 * 1024 * 1024,
     /** How often the credentials file is looked at, besides at each failed login. */
     credentialsPollMs: 500,
 }
@@ -58,4 +58,10 @@ export function deliveryLimits(kind: RightsKind): DeliveryLimits {
         waitingBytes: 16 * 1024 * 1024,
         socketBytes: 16 * 1024 * 1024,
     }
+}
+
+/** QoS 1 messages kept for a party of a persistent session: as many as may be on their way to one that is connected. */
+export function keptMessages(kind: RightsKind): number {
+    const { unacknowledged, waitingMessages } = deliveryLimits(kind)
+    return unacknowledged + waitingMessages
 }

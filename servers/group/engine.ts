@@ -44,8 +44,8 @@ interface Waiting {
 /** Events that may wait; beyond this the server is overloaded and says so. */
 const maxWaiting = 20_000
 const maxBatch = 256
-/** Node's timers overflow above 2^31 ms. */
-const maxTimerMs = 2_000_000_000
+/** The clock may be set while a timer runs, so no deadline sleeps longer than this at a time. */
+const maxTimerMs = 30_000
 
 export class Engine {
     state: State
@@ -88,9 +88,7 @@ export class Engine {
             return Promise.resolve(refuse("unavailable", "the group server is overloaded", "operator"))
         return new Promise(resolve => {
             this.waiting.push({ event, resolve })
-            this.running ??= this.run().finally(() => {
-                this.running = undefined
-            })
+            this.running ??= this.run()
         })
     }
 
@@ -105,6 +103,8 @@ export class Engine {
         // Events that are already here join the first batch.
         await new Promise(resolve => setImmediate(resolve))
         while (this.waiting.length > 0) await this.batch(this.waiting.splice(0, maxBatch))
+        // In the same turn as the look above, or an event that comes in between would wait for the next one.
+        this.running = undefined
         this.plan()
     }
 

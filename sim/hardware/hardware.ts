@@ -88,6 +88,8 @@ export class Hardware {
             InstanceType<typeof jacdac.ButtonServer>
         >
         this.#knob = new jacdac.RotaryEncoderServer()
+        // Every turn is reported at once; what streams beside that only repeats it, and each report wakes the machine.
+        this.#knob.streamingInterval.setValues([500])
         this.#led = new jacdac.LedServer({ numPixels: 1 })
         this.#screen = new jacdac.CharacterScreenServer({ rows: screenRows, columns: screenColumns })
         const radio = createWifiServer({

@@ -6,8 +6,8 @@
  *     await engine.start(); await engine.setMicrophone("speech.wav", { loop: false }); ...; await engine.stop()
  */
 
-import type { JDServiceServer } from "./jacdac.ts"
 import type { Outcome } from "../../media/outcome.ts"
+import type { JDServiceServer } from "./jacdac.ts"
 
 export interface MediaEngineOptions {
     /** The board's own IPv4 address. */

@@ -3,10 +3,9 @@
  */
 
 import { limits } from "../../protocol/limits"
-import { type AgendaItem, agendaItemShape } from "../../protocol/messages"
-import { problemWith } from "../../protocol/shape"
 import { utf8Bytes } from "../../protocol/text"
 import { toJson } from "../json"
+import { type AgendaItem, hasShape, itemNote } from "./answers"
 
 /** A setting holds about 220 bytes. */
 const settingBytes = 210
@@ -29,7 +28,7 @@ export function packItem(item: AgendaItem): string {
 
 /** The session in a setting's value, or undefined: flash is an outside input. */
 export function unpackItem(value: any): AgendaItem | undefined {
-    return problemWith(agendaItemShape, value) === "" ? value : undefined
+    return hasShape(itemNote, value) ? value : undefined
 }
 
 /**

@@ -1,63 +1,189 @@
 /**
- * Messages from servers as values: parsed, checked against their shapes, or refused. Never acts on them.
+ * Messages from servers as values: parsed, checked, or refused. Never acts on them.
+ *
+ * The shapes of protocol/messages.ts as objects would take a quarter of the device's heap. Here they are notes that the
+ * checker reads in place, from flash; a test compares each note with its shape, so that they cannot drift apart:
+ *
+ *   i<min>~<max>   integer            t<min>~<max>   text of so many bytes
+ *   o              a code: a text of 1..24 bytes. Codes of a newer server are no reason to refuse a message.
+ *   l<min>~<max><item>   list         {name:shape,name?:shape}   record; further fields are ignored
  */
 
-import {
-    agendaShape,
-    attachDoneShape,
-    bookDoneShape,
-    byeShape,
-    candidatesDoneShape,
-    directoryDoneShape,
-    doneShape,
-    helloDoneShape,
-    joinDoneShape,
-    refusedShape,
-    rosterShape,
-    timeDoneShape,
-} from "../../protocol/messages"
-import { problemWith, type Shape } from "../../protocol/shape"
+import { utf8Bytes } from "../../protocol/text"
+
+// The types of protocol/messages.ts once more: even an import of a type would bring the shapes into the program.
+// The test of this file fails to compile when they differ.
+
+export interface AgendaItem {
+    sid: string
+    title: string
+    from: string
+    mine: number
+    start: number
+    end: number
+    state: string
+}
+
+export interface Agenda {
+    n: number
+    nowMs: number
+    list: AgendaItem[]
+    more: number
+}
+
+export interface Candidate {
+    rs: string
+    ip: string
+    port: number
+    load: number
+}
+
+export interface DirectoryEntry {
+    id: string
+    name: string
+    kind: string
+}
+
+export interface JoinDone {
+    re: number
+    sid: string
+    ip: string
+    port: number
+    ssrc: number
+    pt: number
+    frameMs: number
+    people: number
+}
 
 /** The device's parser recurses; no message of ours nests deeper. */
 const deepestNesting = 6
+const longestCode = 24
+
+export const itemNote = "{sid:t1~24,title:t0~48,from:t0~48,mine:i0~1,start:i0~32503680000,end:i0~32503680000,state:o}"
 
 /** The shape of the positive answer to a request. */
-function doneShapeOf(verb: string): Shape<any> {
+export function doneNote(verb: string): string {
     switch (verb) {
         case "hello":
-            return helloDoneShape
+            return "{re:i1~4294967295,nowMs:i0~32503680000000,name:t0~48}"
         case "time":
-            return timeDoneShape
+            return "{re:i1~4294967295,nowMs:i0~32503680000000}"
         case "candidates":
-            return candidatesDoneShape
+            return "{re:i1~4294967295,list:l0~8{rs:t1~24,ip:t7~15,port:i1~65535,load:i0~100}}"
         case "directory":
-            return directoryDoneShape
+            return "{re:i1~4294967295,list:l0~8{id:t1~24,name:t0~48,kind:o},next?:i0~65535}"
         case "book":
-            return bookDoneShape
+            return "{re:i1~4294967295,sid:t1~24,start:i0~32503680000,end:i0~32503680000}"
         case "attach":
-            return attachDoneShape
+            return "{re:i1~4294967295,load:i0~100}"
         case "join":
-            return joinDoneShape
+            return "{re:i1~4294967295,sid:t1~24,ip:t7~15,port:i1~65535,ssrc:i1~4294967295,pt:i0~127,frameMs:i10~60,people:i1~64}"
         default:
-            return doneShape
+            return "{re:i1~4294967295}"
     }
 }
 
-function pushShapeOf(verb: string): Shape<any> | undefined {
+/** The shape that a message has at first sight, by the verb of its topic; "" when there is no such verb. */
+export function messageNote(verb: string): string {
     switch (verb) {
         case "agenda":
-            return agendaShape
+            return `{n:i0~4294967295,nowMs:i0~32503680000000,list:l0~5${itemNote},more:i0~65535}`
         case "roster":
-            return rosterShape
+            return "{sid:t1~24,people:i0~64}"
         case "bye":
-            return byeShape
+            return "{sid?:t1~24,reason:o}"
         case "refused":
-            return refusedShape
+            return "{re:i1~4294967295,reason:o,what?:t0~64,who:o,next?:i0~32503680000}"
         case "done":
-            return doneShape
+            return doneNote("")
         default:
-            return undefined
+            return ""
     }
+}
+
+/** Reads a note against a value; `at` is where it is in the note. */
+class Checker {
+    note: string
+    at = 0
+
+    constructor(note: string) {
+        this.note = note
+    }
+
+    private skip(character: string): boolean {
+        if (this.note[this.at] !== character) return false
+        this.at++
+        return true
+    }
+
+    private number(): number {
+        let value = 0
+        while (this.at < this.note.length) {
+            const digit = this.note.charCodeAt(this.at) - 48
+            if (digit < 0 || digit > 9) return value
+            value = value * 10 + digit
+            this.at++
+        }
+        return value
+    }
+
+    private name(): string {
+        const from = this.at
+        while (this.note[this.at] !== ":" && this.note[this.at] !== "?") this.at++
+        return this.note.slice(from, this.at)
+    }
+
+    /** Whether `value` has the shape that starts here; an absent value only moves past it. */
+    fits(value: any, isAbsent: boolean): boolean {
+        const kind = this.note[this.at++]
+        if (kind === "{") return this.record(value, isAbsent)
+        if (kind === "o") return isAbsent || (typeof value === "string" && value !== "" && value.length <= longestCode)
+        const min = this.number()
+        this.at++
+        const max = this.number()
+        if (kind === "i")
+            return (
+                isAbsent || (typeof value === "number" && Math.round(value) === value && value >= min && value <= max)
+            )
+        // A character takes at least one byte, so the cheap test goes first.
+        if (kind === "t")
+            return (
+                isAbsent ||
+                (typeof value === "string" && value.length >= min && value.length <= max && utf8Bytes(value) <= max)
+            )
+        return this.list(value, isAbsent, min, max)
+    }
+
+    private list(value: any, isAbsent: boolean, min: number, max: number): boolean {
+        const item = this.at
+        let isFitting = isAbsent || (Array.isArray(value) && value.length >= min && value.length <= max)
+        for (let i = 0; isFitting && !isAbsent && i < value.length; i++) {
+            this.at = item
+            isFitting = this.fits(value[i], false)
+        }
+        this.at = item
+        this.fits(undefined, true)
+        return isFitting
+    }
+
+    private record(value: any, isAbsent: boolean): boolean {
+        let isFitting = isAbsent || (typeof value === "object" && value !== null && !Array.isArray(value))
+        while (!this.skip("}")) {
+            this.skip(",")
+            const name = this.name()
+            const isOptional = this.skip("?")
+            this.at++
+            const field = isFitting && !isAbsent ? value[name] : undefined
+            const isMissing = field === undefined || field === null
+            if (isMissing && !isOptional && !isAbsent) isFitting = false
+            if (!this.fits(field, isMissing)) isFitting = false
+        }
+        return isFitting
+    }
+}
+
+export function hasShape(note: string, value: any): boolean {
+    return note !== "" && new Checker(note).fits(value, false)
 }
 
 /** The JSON value in a payload, or undefined. */
@@ -75,15 +201,4 @@ export function parsed(payload: Buffer): any {
     } catch {
         return undefined
     }
-}
-
-/** The value when it has the shape that this verb must have at first sight. */
-export function checkedPush(verb: string, value: any): any {
-    const shape = pushShapeOf(verb)
-    return shape && problemWith(shape, value) === "" ? value : undefined
-}
-
-/** Whether a positive answer has the shape that belongs to the request's verb. */
-export function isDoneOf(verb: string, value: any): boolean {
-    return problemWith(doneShapeOf(verb), value) === ""
 }

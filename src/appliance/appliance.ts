@@ -5,13 +5,11 @@
  */
 
 import { limits } from "../../protocol/limits"
-import type { Agenda, AgendaItem, DirectoryEntry } from "../../protocol/messages"
-import type { Fixer } from "../../protocol/reasons"
 import { parseTopic, stateTopic } from "../../protocol/topics"
 import { toJson } from "../json"
 import type { Request } from "../requests"
 import { isDue, isOver, packItem } from "./agenda"
-import { checkedPush, isDoneOf, parsed } from "./answers"
+import { type Agenda, type AgendaItem, type DirectoryEntry, doneNote, hasShape, messageNote, parsed } from "./answers"
 import { Call } from "./call"
 import { Context, type Identity } from "./context"
 import { Link } from "./link"
@@ -98,11 +96,10 @@ export class Appliance {
 
     message(topic: string, payload: Buffer): void {
         const where = parseTopic(topic)
-        const value =
+        const isOurs =
             where && where.id === this.context.identity.id && payload.length <= limits.messageToApplianceBytes
-                ? checkedPush(where.verb, parsed(payload))
-                : undefined
-        if (!where || !value) {
+        const value = isOurs ? parsed(payload) : undefined
+        if (!where || !hasShape(messageNote(where.verb), value)) {
             this.malformed++
             return
         }
@@ -120,7 +117,7 @@ export class Appliance {
                 const request = this.context.requests.settle(where.server, value.re)
                 if (!request) return
                 if (where.verb === "refused") this.refused(request, value.reason, value.who, value.next || 0)
-                else if (isDoneOf(request.verb, value)) this.done(request, value)
+                else if (hasShape(doneNote(request.verb), value)) this.done(request, value)
                 else {
                     this.malformed++
                     this.refused(request, "malformed", "maker", 0)
@@ -138,7 +135,7 @@ export class Appliance {
         else if (sid === this.call.sid) this.call.removed(reason)
     }
 
-    private done(request: Request, answer: any): void {
+    private done(request: Request, answer: any) {
         const { context, link, call } = this
         switch (request.verb) {
             case "hello":
@@ -166,7 +163,7 @@ export class Appliance {
         }
     }
 
-    private refused(request: Request, reason: string, who: Fixer | "", next: number): void {
+    private refused(request: Request, reason: string, who: string, next: number) {
         const { link, call } = this
         switch (request.verb) {
             case "hello":
@@ -210,9 +207,11 @@ export class Appliance {
         }
     }
 
-    private remind(): void {
+    private remind() {
         const { call, link } = this
-        if (link.phase === Phase.Unprovisioned || link.phase === Phase.Refused || call.phase > Phase.Reminding) return
+        if (link.phase === Phase.Unprovisioned || call.phase > Phase.Reminding) return
+        // Nothing can be joined with a wrong secret, and that is what people must be told first.
+        if (link.phase === Phase.Refused) return call.on(CallEvent.NotDue)
         const nowSeconds = this.context.nowSeconds()
         const isOnline = link.isOnline
         const due = this.agenda.find(item => isDue(item, isOnline, nowSeconds) && !call.isDismissed(item.sid))

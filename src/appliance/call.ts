@@ -4,16 +4,15 @@
  */
 
 import { limits } from "../../protocol/limits"
-import type { AgendaItem, JoinDone } from "../../protocol/messages"
-import type { Fixer, Reason } from "../../protocol/reasons"
 import { ipv4ToInt } from "../../protocol/text"
 import { toJson } from "../json"
+import type { AgendaItem, JoinDone } from "./answers"
 import type { Context } from "./context"
 import type { Link } from "./link"
 import { CallEvent, callAction, Phase } from "./phases"
 
 /** Refusals that no repetition will change. */
-const finalReasons: Reason[] = ["ended", "unknown-session", "not-a-member", "not-allowed", "unsupported"]
+const finalReasons = ["ended", "unknown-session", "not-a-member", "not-allowed", "unsupported"]
 
 /** Sessions that a person left or declined and must not be reminded of again. */
 const maxDismissed = 8
@@ -50,7 +49,7 @@ export class Call {
         this.volume = volume
     }
 
-    on(event: CallEvent): void {
+    on(event: CallEvent) {
         switch (callAction(this.phase, event)) {
             case "b":
                 this.phase = Phase.Reminding
@@ -85,7 +84,7 @@ export class Call {
         this.on(CallEvent.Join)
     }
 
-    joined(answer: JoinDone): void {
+    joined(answer: JoinDone) {
         if (callAction(this.phase, CallEvent.Joined) !== "o" || answer.sid !== this.sid) return
         const context = this.context
         const ip = ipv4ToInt(answer.ip)
@@ -107,9 +106,9 @@ export class Call {
         context.effects.push({ type: "save", key: "session", text: toJson(this.sid) })
     }
 
-    notJoined(reason: string, who: Fixer | "", nextSeconds: number): void {
+    notJoined(reason: string, who: string, nextSeconds: number): void {
         if (callAction(this.phase, CallEvent.NotJoined) !== "u") return
-        const isFinal = finalReasons.indexOf(reason as Reason) >= 0
+        const isFinal = finalReasons.indexOf(reason) >= 0
         if ((this.phase === Phase.InSession || this.isRejoining) && !isFinal) {
             this.retryAtMs = this.context.nowMs + this.context.backoffMs(this.attempt)
             this.attempt++
@@ -128,8 +127,8 @@ export class Call {
     }
 
     /** The routing server has taken the appliance out of the session: for good, or because it cannot just now. */
-    removed(reason: string): void {
-        if (finalReasons.indexOf(reason as Reason) >= 0) return this.ended()
+    removed(reason: string) {
+        if (finalReasons.indexOf(reason) >= 0) return this.ended()
         this.on(CallEvent.SoundLost)
         this.notJoined(reason, "", 0)
     }
@@ -220,7 +219,7 @@ export class Call {
         this.phase = Phase.Joining
     }
 
-    private leave(): void {
+    private leave() {
         const sid = this.sid
         this.endSound()
         this.dismiss(sid)
@@ -231,7 +230,7 @@ export class Call {
         this.context.ask(server, "leave", { sid })
     }
 
-    private endSound(): void {
+    private endSound() {
         const effects = this.context.effects
         effects.push({ type: "close" })
         effects.push({ type: "save", key: "session", text: '""' })
@@ -243,7 +242,7 @@ export class Call {
         this.people = 0
     }
 
-    private writeEngine(): void {
+    private writeEngine() {
         this.context.effects.push({ type: "muted", on: this.muted })
         this.context.effects.push({ type: "volume", level: this.volume })
     }

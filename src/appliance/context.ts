@@ -3,7 +3,6 @@
  * is to carry out. Never acts itself: `runner.ts` drains `effects`.
  */
 
-import type { Fixer } from "../../protocol/reasons"
 import { endpointToServerTopic, toGroupTopic } from "../../protocol/topics"
 import { Clock } from "../clock"
 import { toJson } from "../json"
@@ -24,9 +23,9 @@ export type Effect =
 export interface Outcome {
     kind: "done" | "refused" | "expired"
     verb: string
-    /** A code of protocol/reasons.ts, "" when done. */
+    /** Codes of protocol/reasons.ts, "" when done. */
     reason: string
-    who: Fixer | ""
+    who: string
     /** Unix seconds: the nearest time that fits (refused) or the start (booked); 0 when there is none. */
     timeSeconds: number
     atMs: number
@@ -93,13 +92,7 @@ export class Context {
         return Math.round(ceilingMs * (0.5 + this.random() / 2))
     }
 
-    tell(
-        kind: "done" | "refused" | "expired",
-        verb: string,
-        reason: string,
-        who: Fixer | "",
-        timeSeconds: number,
-    ): void {
+    tell(kind: "done" | "refused" | "expired", verb: string, reason: string, who: string, timeSeconds: number): void {
         this.outcome = { kind, verb, reason, who, timeSeconds, atMs: this.nowMs }
     }
 }

@@ -3,9 +3,9 @@
  * of the server, its spare and its supervision; `phases.ts` says which action answers what. Never touches sessions.
  */
 
-import { limits } from "../../protocol/limits"
-import { type Candidate, protocolVersion } from "../../protocol/messages"
+import { limits, protocolVersion } from "../../protocol/limits"
 import { ipv4ToInt } from "../../protocol/text"
+import type { Candidate } from "./answers"
 import { costUs, type Probed, ranked, unprobed } from "./choose"
 import type { Context } from "./context"
 import { LinkEvent, linkAction, Phase } from "./phases"
@@ -53,30 +53,42 @@ export class Link {
         this.retryAtMs = -1
         switch (action) {
             case "r":
-                return this.register()
+                this.register()
+                break
             case "c":
-                return this.enter(Phase.Connecting)
+                this.enter(Phase.Connecting)
+                break
             case "d":
-                return this.enter(Phase.Refused)
+                this.enter(Phase.Refused)
+                break
             case "h":
-                return this.server ? this.attach(this.server) : this.choose()
+                this.attachOrChoose()
+                break
             case "k":
-                return this.choose()
+                this.choose()
+                break
             case "p":
-                return this.probe()
+                this.probe()
+                break
             case "a":
-                return this.attachToBest()
+                this.attachToBest()
+                break
             case "n":
-                return this.attachFailed()
+                this.attachFailed()
+                break
             case "i":
-                return this.attached()
+                this.attached()
+                break
             case "t":
-                return this.attach(this.server as Probed)
+                this.attach(this.server as Probed)
+                break
             case "f":
-                return this.forgetServer()
+                this.forgetServer()
+                break
             case "l":
                 this.forgetServer()
-                return this.server ? this.attach(this.server) : this.choose()
+                this.attachOrChoose()
+                break
             case "w":
                 this.retryAtMs = this.context.nowMs + this.context.backoffMs(this.attempt)
                 this.attempt++
@@ -100,12 +112,12 @@ export class Link {
         if (this.candidates.every(other => other.isBack)) this.probesEnd()
     }
 
-    mediaAppeared(): void {
+    mediaAppeared() {
         if (this.phase === Phase.Choosing) this.on(LinkEvent.Retry)
         else if (this.isAttached()) this.watch()
     }
 
-    tick(): void {
+    tick() {
         const nowMs = this.context.nowMs
         if (this.probesEndAtMs >= 0 && nowMs >= this.probesEndAtMs) this.probesEnd()
         if (this.retryAtMs >= 0 && nowMs >= this.retryAtMs) this.on(LinkEvent.Retry)
@@ -113,7 +125,7 @@ export class Link {
             this.context.ask("", "time", {})
     }
 
-    private enter(phase: Phase): void {
+    private enter(phase: Phase) {
         this.phase = phase
         this.probesEndAtMs = -1
         const requests = this.context.requests
@@ -122,7 +134,7 @@ export class Link {
         requests.drop("attach")
     }
 
-    private register(): void {
+    private register() {
         this.enter(Phase.Registering)
         const identity = this.context.identity
         this.context.requests.repeatAll(this.context.nowMs)
@@ -135,13 +147,18 @@ export class Link {
         })
     }
 
-    private choose(): void {
+    private choose() {
         this.enter(Phase.Choosing)
         // Without a media engine nothing can be probed; its appearing retries.
         if (this.context.isMediaUp) this.context.ask("", "candidates", {})
     }
 
-    private probe(): void {
+    private attachOrChoose(): void {
+        if (this.server) this.attach(this.server)
+        else this.choose()
+    }
+
+    private probe() {
         const context = this.context
         this.probeTag += 16
         this.probesEndAtMs = context.nowMs + limits.probeTimeoutMs + limits.probesPerCandidate * 20 + 200
@@ -154,12 +171,12 @@ export class Link {
         if (this.candidates.every(one => one.isBack)) this.probesEnd()
     }
 
-    private probesEnd(): void {
+    private probesEnd() {
         this.probesEndAtMs = -1
         this.on(LinkEvent.Probed)
     }
 
-    private attachToBest(): void {
+    private attachToBest() {
         const list = ranked(this.candidates)
         this.candidates = []
         if (list.length === 0) {
@@ -170,13 +187,13 @@ export class Link {
         this.attach(list[0])
     }
 
-    private attach(server: Probed): void {
+    private attach(server: Probed) {
         this.enter(Phase.Attaching)
         this.server = server
         this.context.ask(server.rs, "attach", { boot: this.context.identity.boot })
     }
 
-    private attachFailed(): void {
+    private attachFailed() {
         this.server = this.spare
         this.spare = undefined
         if (this.server) return this.attach(this.server)
@@ -184,7 +201,7 @@ export class Link {
         this.on(LinkEvent.NoCandidates)
     }
 
-    private attached(): void {
+    private attached() {
         this.phase = Phase.Idle
         this.attempt = 0
         this.reason = ""
@@ -192,12 +209,12 @@ export class Link {
         this.onAttached()
     }
 
-    private watch(): void {
+    private watch() {
         const server = this.server as Probed
         this.context.effects.push({ type: "watch", ip: ipv4ToInt(server.ip), port: server.port })
     }
 
-    private forgetServer(): void {
+    private forgetServer() {
         this.server = this.spare
         this.spare = undefined
         this.context.effects.push({ type: "watch", ip: 0, port: 0 })

@@ -6,15 +6,16 @@
 
 import * as ds from "@devicescript/core"
 import { intToIpv4 } from "../../protocol/text"
+import { showLight } from "../board"
 import type { MqttClient } from "../mqtt/client"
 import { Signal } from "../mqtt/signal"
-import { Button, type Panel } from "../panel/panel"
+import type { Button, Panel } from "../panel/panel"
 import { type View, viewOf } from "../panel/view"
 import { ApplianceServer } from "../service"
 import { saveSetting } from "../settings"
 import type { Appliance } from "./appliance"
 import type { Effect } from "./context"
-import { Phase } from "./phases"
+import type { Phase } from "./phases"
 
 export interface Roles {
     call: ds.Button
@@ -22,6 +23,7 @@ export interface Roles {
     mute: ds.Button
     knob: ds.RotaryEncoder
     screen: ds.CharacterScreen
+    /** Undefined: the board's own light. */
     led: ds.Led
     buzzer: ds.Buzzer
     media: ds.MediaEngine
@@ -47,6 +49,7 @@ export class Runner {
     private mediaWork = new Signal()
     private saveWork = new Signal()
     private panelWork = new Signal()
+    private engineWork = new Signal()
     private mediaQueue: Effect[] = []
     private saveQueue: { key: string; text: string }[] = []
     private view: View
@@ -63,7 +66,7 @@ export class Runner {
         this.server = new ApplianceServer(appliance, client)
     }
 
-    start(): void {
+    start() {
         listenToPeople(this)
         listenToEngine(this)
         listenToBroker(this)
@@ -81,23 +84,23 @@ export class Runner {
         return this.appliance
     }
 
-    press(button: Button): void {
+    press(button: Button) {
         this.begin()
         this.panel.press(button)
     }
 
-    turn(steps: number): void {
+    turn(steps: number) {
         this.begin()
         this.panel.turn(steps)
     }
 
     /** The screen has (re)appeared and shows nothing of ours. */
-    redraw(): void {
+    redraw() {
         this.shownText = undefined
         this.panelWork.raise()
     }
 
-    engineEvent(packet: ds.Packet): void {
+    engineTells(packet: ds.Packet) {
         const appliance = this.begin()
         const value = packet.decode()
         switch (packet.spec.name) {
@@ -107,7 +110,15 @@ export class Runner {
                 return appliance.serverLost(intToIpv4(value[0]))
             case "legLost":
                 return appliance.call.legLost()
+            case "muted":
+                return appliance.call.engineMuted(value)
+            case "address":
+                return appliance.mediaAddress(intToIpv4(value[0]), value[1])
         }
+    }
+
+    engineAppeared(): void {
+        this.engineWork.raise()
     }
 
     // ---- effects ----------------------------------------------------------------------------------------------------
@@ -156,7 +167,7 @@ export class Runner {
         const phase = this.appliance.phase()
         if (phase === this.phase) return
         this.phase = phase
-        this.server.phaseChanged.start()
+        this.server.phaseChanged()
     }
 
     private async runPanel(): Promise<void> {
@@ -171,9 +182,10 @@ export class Runner {
                 this.shownText = this.text
                 await screen.message.write(this.text)
             }
-            if (led.isBound && color !== view.led) {
+            if (color !== view.led && (!led || led.isBound)) {
                 color = view.led
-                await led.pixels.write(Buffer.from([color >> 16, (color >> 8) & 255, color & 255]))
+                if (led) await led.pixels.write(Buffer.from([color >> 16, (color >> 8) & 255, color & 255]))
+                else await showLight(color)
             }
             if (view.sound !== sound) {
                 sound = view.sound
@@ -226,19 +238,37 @@ export class Runner {
     private async checkEngine(): Promise<void> {
         const media = this.roles.media
         while (true) {
-            await ds.sleep(checkEngineMs)
-            if (!media.isBound) continue
-            await media.muted.read()
-            await media.address.read()
+            if (media.isBound) {
+                // The answers come to `engineTells`.
+                await media.sendCommand(ds.MediaEngineCodes.RegAddress)
+                await media.sendCommand(ds.MediaEngineCodes.RegMuted)
+            }
+            await this.engineWork.wait(checkEngineMs)
         }
+    }
+}
+
+/**
+ * Packets are taken where they come in, not from the roles' emitters: those keep only the last of several events that
+ * come at once, and cost 300 bytes of heap for each subscription. What is not taken here goes its usual way.
+ */
+function take(role: ds.Role, handler: (packet: ds.Packet) => boolean): void {
+    const any = role as any
+    const usual = any._onPacket
+    any._onPacket = async (packet: ds.Packet) => {
+        if (!packet || !packet.spec || !packet.isReport || !handler(packet)) await usual(packet)
     }
 }
 
 function listenToPeople(runner: Runner): void {
     const { call, menu, mute, knob, screen } = runner.roles
-    call.down.subscribe(() => runner.press(Button.Call))
-    menu.down.subscribe(() => runner.press(Button.Menu))
-    mute.down.subscribe(() => runner.press(Button.Mute))
+    const buttons = [call, menu, mute]
+    buttons.forEach((role, button) => {
+        take(role, packet => {
+            if (packet.isEvent && packet.spec.name === "down") runner.press(button)
+            return true
+        })
+    })
     let position: number
     knob.reading.subscribe(reading => {
         if (position !== undefined && reading !== position) runner.turn(reading - position)
@@ -253,16 +283,12 @@ function listenToEngine(runner: Runner): void {
         const appliance = runner.begin()
         if (isBound) appliance.mediaAppeared()
         else appliance.mediaVanished()
+        runner.engineAppeared()
     })
-    media.address.subscribe(address => runner.begin().mediaAddress(intToIpv4(address[0]), address[1]))
-    media.muted.subscribe(on => runner.begin().call.engineMuted(on))
-    // Not by the role's emitters: they keep only the last of several events that come at once.
-    const role = media as any
-    const onPacket = role._onPacket
-    role._onPacket = async (packet: ds.Packet) => {
-        if (packet && packet.spec && packet.isEvent && packet.isReport) runner.engineEvent(packet)
-        else await onPacket(packet)
-    }
+    take(media, packet => {
+        runner.engineTells(packet)
+        return true
+    })
 }
 
 function listenToBroker(runner: Runner): void {

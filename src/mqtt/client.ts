@@ -17,10 +17,11 @@
 
 import * as ds from "@devicescript/core"
 import { type Connection, openConnection } from "../network"
+import { Backoff } from "./backoff"
 import { Inbox, type Incoming } from "./inbox"
+import { type MqttOptions, Why } from "./options"
 import { Outbox } from "./outbox"
 import {
-    type ConnectFields,
     encodeConnect,
     encodeDisconnect,
     encodePingReq,
@@ -30,45 +31,6 @@ import {
     Parsed,
 } from "./packet"
 import { Signal } from "./signal"
-
-export interface MqttOptions extends ConnectFields {
-    host: string
-    port: number
-    filter: string
-    /** Largest payload, in and out. */
-    maxPayloadBytes: number
-    /** What may wait for `onMessage`. More is not lost at QoS 1: the broker delivers it again. */
-    inbox: { messages: number; bytes: number }
-}
-
-/** Why a connection, or an attempt at one, ended. */
-export enum Why {
-    None = 0,
-    /** `stop` was called. */
-    Stopped = 1,
-    /** `reconnectNow` was called. */
-    Asked = 2,
-    /** No network, nobody listens there, or no answer in time. */
-    Unreachable = 3,
-    /** The broker or the network closed it. */
-    Closed = 4,
-    /** The broker said no: see `onRefused`. */
-    Refused = 5,
-    /** No CONNACK or SUBACK in time. */
-    NoAnswer = 6,
-    /** No PINGRESP in time. */
-    Silent = 7,
-    /** Bytes that are not MQTT, or not at this point. */
-    Malformed = 8,
-    /** The socket did not take what was to be sent. */
-    WriteFailed = 9,
-    /** A message was not acknowledged in time. */
-    Unacknowledged = 10,
-    /** More messages came than the inbox holds; they are delivered again after the reconnect. */
-    InboxFull = 11,
-    /** The first connection after a boot, which only throws the old session away. */
-    Forgotten = 12,
-}
 
 enum Stage {
     /** CONNECT was sent. */
@@ -84,21 +46,13 @@ const pollMs = 1000
 const subscribePacketId = 65535
 const subscribeRefused = 128
 const topicBytesLimit = 128
-const backoffFirstMs = 300
-const backoffLastMs = 20000
-/** The delay stays at 300 ms * 2^3 so long after a connection was lost: a broker that restarts is found within 3 s. */
-const patientMs = 60000
-const patientStep = 3
-/** After a refusal: somebody has to change something first. */
-const refusedStep = 5
-/** A connection that lived so long was a good one: the next attempt is quick again. */
-const stableMs = 1000
 /** Packets parsed, acknowledgements left unwritten, before the others have their turn. */
-const turnPackets = 32
+const turnPackets = 16
 const goodbyeMs = 20
 /** What the old socket still says must be over when there is a new one: the firmware could not tell them apart. */
 const settleMs = 20
-const lastStep = 7
+
+export { type MqttOptions, Why } from "./options"
 
 export class MqttClient {
     /** One at a time and in order. A QoS 1 message is acknowledged when this has returned, also when it threw. */
@@ -127,12 +81,16 @@ export class MqttClient {
     private outbox = new Outbox()
     private started = false
     private running = false
-    /** Set between CONNACK and the end of the connection. */
+    /** The one that is open. */
     private connection: Connection
     /** Numbers the connections. */
     private attempt = 0
     private stage = Stage.Greeting
+    /** Why the connection is to end after what is to be written; why it ends now. */
+    private leaving: Why = Why.None
     private ending: Why = Why.None
+    /** CONNECT or SUBSCRIBE, until it is written. */
+    private greeting: Buffer
     /** The session of a former boot is gone. */
     private forgotten = false
     /** `onConnected` is to be called; has been called. */
@@ -145,8 +103,7 @@ export class MqttClient {
     private sentMs = 0
     private receivedMs = 0
     private upMs = 0
-    private lostMs = 0
-    private retries = 0
+    private backoff = new Backoff()
     private wake = new Signal()
     private toWrite = new Signal()
     private toDeliver = new Signal()
@@ -175,7 +132,7 @@ export class MqttClient {
     start(): void {
         if (this.running) return
         this.running = true
-        this.retries = 0
+        this.backoff.reset()
         this.wake.raise()
         if (this.started) return
         this.started = true
@@ -189,7 +146,6 @@ export class MqttClient {
         this.running = false
         this.toWrite.raise()
         this.wake.raise()
-        if (this.stage === Stage.Greeting) this.end(Why.Stopped)
         for (let i = 0; i < 100 && this.connection; i++) await ds.sleep(10)
         this.end(Why.Stopped)
         this.outbox.giveUpAll()
@@ -197,7 +153,7 @@ export class MqttClient {
 
     /** Ends the connection and the waiting between attempts: the network or the settings have changed. */
     reconnectNow(): void {
-        this.retries = 0
+        this.backoff.reset()
         this.end(Why.Asked)
         this.wake.raise()
     }
@@ -226,46 +182,55 @@ export class MqttClient {
                 continue
             }
             this.attempt++
+            this.acknowledgements = []
             this.ending = Why.None
             this.stage = Stage.Greeting
             let why = Why.Unreachable
             const connection = await openConnection(this.options.host, this.options.port, connectTimeoutMs)
             if (connection) {
+                this.parser.reset()
+                this.leaving = Why.None
+                this.greeting = encodeConnect(this.options, !this.forgotten)
+                this.sentMs = this.receivedMs = ds.millis()
                 this.connection = connection
+                this.toWrite.raise()
                 why = await this.converse(connection)
                 connection.close()
                 this.connection = undefined
             }
             this.disconnected(this.ending === Why.None ? why : this.ending)
-            const delayMs = this.running ? this.backoffMs() : 0
-            if (delayMs > 0) await this.wake.wait(delayMs)
+            if (this.running) await this.wake.wait(this.delayMs())
         }
     }
 
-    /** Talks until the connection ends; gives why it did. */
+    /** Listens until the connection ends; gives why it did. Never waits for anything but input, which would pile up. */
     private async converse(connection: Connection): Promise<Why> {
-        this.parser.reset()
-        this.sentMs = this.receivedMs = ds.millis()
-        if (!(await connection.send(encodeConnect(this.options, !this.forgotten)))) return Why.WriteFailed
+        let turn = 0
         while (this.ending === Why.None) {
             const late = this.overdue()
             if (late !== Why.None) return late
             const data = await connection.receive(pollMs)
             if (data === null) return Why.Closed
-            if (!data) continue
+            if (!data || this.leaving !== Why.None) continue
             this.receivedMs = ds.millis()
             this.parser.feed(data)
-            let turn = 0
             let parsed = this.parser.next()
             while (parsed !== Parsed.NeedMore) {
-                const why = this.stage === Stage.Greeting ? await this.greeted(parsed, connection) : this.take(parsed)
+                const why = this.stage === Stage.Greeting ? this.greeted(parsed) : this.take(parsed)
                 if (why !== Why.None) return why
-                turn++
-                if (turn % turnPackets === 0) await ds.sleep(0)
+                turn = await this.yieldAt(turn)
                 parsed = this.parser.next()
             }
+            turn = await this.yieldAt(turn)
         }
         return Why.Closed
+    }
+
+    /** Counts work and gives way after some: also pieces that were queued are read without ever waiting. */
+    private async yieldAt(turn: number): Promise<number> {
+        if (turn < turnPackets) return turn + 1
+        await ds.sleep(0)
+        return 0
     }
 
     /** What has not come in time, if anything; asks for a sign of life when it is time to. */
@@ -283,18 +248,18 @@ export class MqttClient {
         return Why.None
     }
 
-    private async greeted(parsed: Parsed, connection: Connection): Promise<Why> {
+    private greeted(parsed: Parsed): Why {
         if (parsed !== Parsed.ConnAck) return Why.Malformed
         if (this.parser.code !== 0) return this.refuse(this.parser.code)
-        if (!this.forgotten) {
+        if (this.forgotten) {
+            this.inbox.connected(this.parser.sessionPresent, this.handled)
+            this.greeting = encodeSubscribe(subscribePacketId, this.options.filter)
+            this.stage = Stage.Subscribing
+            this.sentMs = ds.millis()
+        } else {
             this.forgotten = true
-            return (await connection.send(encodeDisconnect())) ? Why.Forgotten : Why.WriteFailed
+            this.leaving = Why.Forgotten
         }
-        this.inbox.connected(this.parser.sessionPresent, this.handled)
-        this.acknowledgements = []
-        this.sentMs = ds.millis()
-        if (!(await connection.send(encodeSubscribe(subscribePacketId, this.options.filter)))) return Why.WriteFailed
-        this.stage = Stage.Subscribing
         this.toWrite.raise()
         return Why.None
     }
@@ -349,12 +314,10 @@ export class MqttClient {
         this.pingMs = 0
         this.pingDue = false
         this.announce = false
-        this.acknowledgements = []
         this.outbox.disconnected()
         if (this.up) {
             this.up = false
-            this.lostMs = ds.millis()
-            if (this.lostMs - this.upMs >= stableMs) this.retries = 0
+            this.backoff.lost(this.upMs, ds.millis())
         }
         if (!this.announced) return
         this.announced = false
@@ -365,15 +328,11 @@ export class MqttClient {
         }
     }
 
-    /** How long to wait before the next attempt; hardly at all when the last one ended because we wanted it to. */
-    private backoffMs(): number {
+    /** Until the next attempt; hardly any time when the last connection ended because we wanted it to. */
+    private delayMs(): number {
         const why = this.why
         if (why === Why.Forgotten || why === Why.Asked || why === Why.InboxFull) return settleMs
-        if (why === Why.Refused) this.retries = Math.max(this.retries, refusedStep)
-        const delayMs = Math.min(backoffFirstMs << this.retries, backoffLastMs)
-        const impatient = ds.millis() - this.lostMs > patientMs
-        if (this.retries < patientStep || (impatient && this.retries < lastStep)) this.retries++
-        return Math.ceil(delayMs * (1 - Math.random() / 2))
+        return this.backoff.nextMs(why === Why.Refused, ds.millis())
     }
 
     private end(why: Why): void {
@@ -385,35 +344,40 @@ export class MqttClient {
     private async write(): Promise<void> {
         while (true) {
             const connection = this.connection
-            if (!connection || this.stage === Stage.Greeting || this.ending !== Why.None) await this.toWrite.wait()
-            else if (!this.running) await this.sayGoodbye(connection, Why.Stopped)
-            else {
-                const packet = this.nextPacket()
-                if (packet) {
-                    this.sentMs = ds.millis()
-                    if (!(await connection.send(packet)) && connection === this.connection) this.end(Why.WriteFailed)
-                } else if (this.inbox.overflowed && this.inbox.isEmpty())
-                    await this.sayGoodbye(connection, Why.InboxFull)
-                else await this.toWrite.wait()
-            }
+            const packet = connection && this.ending === Why.None ? this.nextPacket() : undefined
+            if (packet) {
+                this.sentMs = ds.millis()
+                const sent = await connection.send(packet)
+                if (!sent && connection === this.connection) this.end(Why.WriteFailed)
+            } else if (connection && this.leaving !== Why.None && this.ending === Why.None)
+                await this.sayGoodbye(connection)
+            else await this.toWrite.wait()
         }
     }
 
+    /** What is to be written next; undefined when there is nothing, or only the goodbye. */
     private nextPacket(): Buffer {
+        const greeting = this.greeting
+        this.greeting = undefined
+        if (greeting) return greeting
+        if (!this.running && this.leaving === Why.None) this.leaving = Why.Stopped
+        if (this.stage === Stage.Greeting || this.leaving !== Why.None) return undefined
         if (this.pingDue) {
             this.pingDue = false
             return encodePingReq()
         }
         if (this.acknowledgements.length > 0) return encodePubAck(this.acknowledgements.shift())
-        return this.outbox.next(this.attempt)
+        const packet = this.outbox.next(this.attempt)
+        if (!packet && this.inbox.overflowed && this.inbox.isEmpty()) this.leaving = Why.InboxFull
+        return packet
     }
 
     /** Ends the connection so that the broker does not publish the Will. */
-    private async sayGoodbye(connection: Connection, why: Why): Promise<void> {
+    private async sayGoodbye(connection: Connection): Promise<void> {
         await connection.send(encodeDisconnect())
         // On ESP32 another task writes what the socket took; closing at once would cut it off.
         await ds.sleep(goodbyeMs)
-        if (connection === this.connection) this.end(why)
+        if (connection === this.connection) this.end(this.leaving)
     }
 
     private async deliver(): Promise<void> {
@@ -461,7 +425,7 @@ export class MqttClient {
         this.toWrite.raise()
     }
 
-    private failed(error: any): void {
+    private failed(error: unknown): void {
         this.failures++
         console.error("mqtt: the application threw", error)
     }

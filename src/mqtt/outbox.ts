@@ -120,7 +120,7 @@ export class Outbox {
         item.fate = fate
         if (fate === Fate.Done) this.published++
         else this.dropped++
-        if (item.fiber && item.fiber.suspended) item.fiber.resume(undefined)
+        if (item.fiber?.suspended) item.fiber.resume(undefined)
     }
 
     /** 1..65535 and not in flight: 0 is no identifier, and a second message under one would be acknowledged by the first. */

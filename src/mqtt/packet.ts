@@ -30,6 +30,7 @@ export enum Parsed {
 }
 
 const dupFlag = 8
+const nothing = Buffer.alloc(0)
 
 /** A packet of `length` bytes after its fixed header; those bytes are its last ones and still zero. */
 function allocate(first: number, length: number): Buffer {
@@ -120,14 +121,14 @@ export class PacketParser {
     packetId = 0
     qos = 0
     topic = ""
-    payload: Buffer
+    payload: Buffer = nothing
     /** CONNACK: the refusal or 0. SUBACK: the granted QoS or 128. */
     code = 0
     sessionPresent = false
 
     private topicLimitBytes: number
     private payloadLimitBytes: number
-    private piece: Buffer
+    private piece: Buffer = nothing
     private at = 0
     /** The first byte of the packet under way, -1 between packets. */
     private first = -1
@@ -136,7 +137,7 @@ export class PacketParser {
     /** What the next byte of the length counts; 0 when the length is complete. */
     private weight = 1
     /** The bytes of a packet that spans pieces. */
-    private body: Buffer
+    private body: Buffer | undefined
     /** Bytes of the packet that were read into `body`, or skipped. */
     private have = 0
     /** Of a packet that is skipped. */
@@ -149,8 +150,8 @@ export class PacketParser {
 
     /** Forgets everything: a new stream begins. */
     reset(): void {
-        this.piece = undefined
-        this.payload = undefined
+        this.piece = nothing
+        this.payload = nothing
         this.startPacket()
     }
 

@@ -11,7 +11,7 @@ export class Signal {
 
     raise(): void {
         this.raised = true
-        if (this.waiting && this.waiting.suspended) this.waiting.resume(undefined)
+        if (this.waiting?.suspended) this.waiting.resume(undefined)
     }
 
     /** Until the signal is raised, or `timeoutMs` have passed. For one fiber only. */

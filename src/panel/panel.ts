@@ -7,8 +7,8 @@
  */
 
 import { limits } from "../../protocol/limits"
-import type { AgendaItem } from "../../protocol/messages"
 import { isDue } from "../appliance/agenda"
+import type { AgendaItem } from "../appliance/answers"
 import type { Appliance } from "../appliance/appliance"
 import { CallEvent, Phase } from "../appliance/phases"
 
@@ -122,7 +122,7 @@ export class Panel {
         this.appliance.askDirectory(0)
     }
 
-    private pressHome(button: Button): void {
+    private pressHome(button: Button) {
         const { call, context, link } = this.appliance
         const isCall = button === Button.Call
         switch (this.appliance.phase()) {
@@ -166,7 +166,7 @@ export class Panel {
         return false
     }
 
-    private choose(): void {
+    private choose() {
         const appliance = this.appliance
         const line = this.cursor
         switch (this.page) {
@@ -199,7 +199,7 @@ export class Panel {
         }
     }
 
-    private chooseItem(line: number): void {
+    private chooseItem(line: number) {
         const { appliance, item } = this
         if (!item) return
         if (line === 0) {
@@ -209,7 +209,7 @@ export class Panel {
         this.open(Page.Home)
     }
 
-    private back(): void {
+    private back() {
         switch (this.page) {
             case Page.When:
                 return this.open(Page.Who)

@@ -2,7 +2,6 @@
  * Words on the panel: text cut to a line, and reasons as people read them. At most 20 columns, any input.
  */
 
-import type { Fixer } from "../../protocol/reasons"
 import { utf8Bytes } from "../../protocol/text"
 
 export const columns = 20
@@ -93,7 +92,7 @@ export function reasonWords(reason: string): string {
     }
 }
 
-export function fixerWords(who: Fixer | ""): string {
+export function fixerWords(who: string): string {
     switch (who) {
         case "you":
             return "Choose otherwise"

@@ -37,6 +37,9 @@ describe("an appliance that comes up", () => {
         assert.match(world.screen(), /Not accepted:\nwrong secret\nCall your operator/)
         world.ready()
         assert.equal(world.phase(), Phase.Idle)
+        world.agenda({ sid: "s1" })
+        world.event(a => a.denied(4))
+        assert.match(world.screen(), /wrong secret/)
     })
 
     test("waits for its sound module before it chooses a routing server", () => {

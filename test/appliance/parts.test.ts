@@ -99,7 +99,7 @@ describe("the agenda in flash", () => {
             unpackItem(JSON.parse(packItem({ ...item, title: "Weekly", from: "Room B" })))?.title,
             "Weekly",
         )
-        for (const wrong of [undefined, "", 5, [], {}, { ...item, start: -1 }, { ...item, state: "odd" }])
+        for (const wrong of [undefined, "", 5, [], {}, { ...item, start: -1 }, { ...item, state: 3 }])
             assert.equal(unpackItem(wrong), undefined)
     })
 })

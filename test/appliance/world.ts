@@ -136,7 +136,7 @@ export class World {
         throw new Error("the appliance does not come to rest")
     }
 
-    private carryOut(effect: Effect): void {
+    private carryOut(effect: Effect) {
         this.effects.push(effect)
         switch (effect.type) {
             case "publish":
@@ -167,7 +167,7 @@ export class World {
         }
     }
 
-    private answer(effect: Published): void {
+    private answer(effect: Published) {
         const parts = effect.topic.split("/")
         const verb = parts[parts.length - 1]
         if (verb === "state") return

@@ -6,12 +6,14 @@ import { join, resolve } from "node:path"
 import { Writable } from "node:stream"
 import { after, before, describe, test } from "node:test"
 import { pino } from "pino"
+import { limits } from "../../protocol/limits.ts"
 import type { RunningBroker } from "../../servers/broker/broker.ts"
-import { brokerLimits } from "../../servers/broker/limits.ts"
+import { keptMessages } from "../../servers/broker/limits.ts"
 import { type Enrolled, enrolParties, startBrokerChild, startEmbeddedBroker } from "../support/broker.ts"
 import { runScript } from "../support/child.ts"
 import { eventually, within } from "../support/deadline.ts"
 import { connackCode, connectParty, type TestParty } from "../support/mqtt.ts"
+import { RawClient, socketClosed } from "../support/raw-mqtt.ts"
 
 const main = resolve(import.meta.dirname, "../../servers/broker/main.ts")
 
@@ -42,6 +44,11 @@ describe("the embedded broker", () => {
         open.push(party)
         return party
     }
+    /** An endpoint that acknowledges only when it is told to. */
+    const raw = (id: string, clean = true) =>
+        RawClient.start(broker, id, enrolled.secrets[id], `parley/v1/ep/${id}/in/#`, clean)
+    const payloads = (client: RawClient) => client.messages.map(message => message.payload)
+    const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => String(from + n))
     const code = (id: string, password: string) => connackCode(broker, { clientId: id, username: id, password })
 
     test("knows a party that was enrolled a moment ago", async () => {
@@ -98,31 +105,19 @@ describe("the embedded broker", () => {
     })
 
     test("gives an endpoint at most 8 messages ahead of its acknowledgements, in order", async () => {
-        const room = await login("room-a", { manualConnect: false })
-        await room.subscribe("parley/v1/ep/room-a/in/#")
-        let held: (() => void)[] = []
-        let holding = true
-        let most = 0
-        // Holds acknowledgements back as a device does whose handler is busy.
-        room.client.handleMessage = (_, done) => {
-            if (!holding) return done()
-            held.push(() => done())
-            most = Math.max(most, held.length)
-        }
+        const room = await raw("room-a")
         const group = await login("group")
         const sent = 40
-        for (let n = 0; n < sent; n++) await group.publish("parley/v1/ep/room-a/in/group/agenda", { n })
-        const got: number[] = []
-        holding = false
-        const release = held
-        held = []
-        for (const done of release) done()
-        for (let n = 0; n < sent; n++) got.push((await room.nextJson()).n)
-        assert.deepEqual(
-            got,
-            Array.from({ length: sent }, (_, n) => n),
-        )
-        assert.ok(most <= 8, `${most} at once`)
+        for (let n = 0; n < sent; n++) await group.publish("parley/v1/ep/room-a/in/group/agenda", String(n))
+        await room.count(limits.unacknowledged)
+        await room.ping()
+        for (let acknowledged = 0; acknowledged < sent; acknowledged++) {
+            await room.count(Math.min(sent, acknowledged + limits.unacknowledged))
+            assert.ok(room.messages.length <= acknowledged + limits.unacknowledged)
+            room.acknowledge(room.messages[acknowledged])
+        }
+        assert.deepEqual(payloads(room), numbers(0, sent))
+        room.socket.destroy()
     })
 
     test("loses nothing between messages of different QoS and retained ones", async () => {
@@ -142,31 +137,61 @@ describe("the embedded broker", () => {
     })
 
     test("disconnects an endpoint that never acknowledges, and its publisher does not wait", async () => {
-        const room = await login("room-a")
-        await room.subscribe("parley/v1/ep/room-a/in/#")
-        room.client.handleMessage = () => {}
+        const room = await raw("room-a")
         const group = await login("group")
-        for (let n = 0; n < 8 + 64 + 8; n++) await group.publish("parley/v1/ep/room-a/in/group/agenda", { n })
-        await room.closed
+        for (let n = 0; n < keptMessages("ep") + 1; n++)
+            await group.publish("parley/v1/ep/room-a/in/group/agenda", String(n))
+        await socketClosed(room.socket)
         await eventually(() => /disconnected: too slow/.test(log), "the reason in the log")
     })
 
-    test("keeps a bounded number of messages for a persistent session, and gives them in order", async () => {
-        const first = await login("room-a", { clean: false })
-        await first.subscribe("parley/v1/ep/room-a/in/#")
-        await first.end()
-        await first.closed
+    test("keeps a bounded number of messages for a persistent session, and gives them in order, 8 at a time", async () => {
+        const first = await raw("room-a", false)
+        first.socket.destroy()
         const group = await login("group")
-        for (let n = 0; n < brokerLimits.offlineMessages + 20; n++)
-            await group.publish("parley/v1/ep/room-a/in/group/agenda", { n })
-        const again = await login("room-a", { clean: false })
-        for (let n = 0; n < brokerLimits.offlineMessages; n++) assert.deepEqual(await again.nextJson(), { n })
-        // Its queue is free again.
-        await group.publish("parley/v1/ep/room-a/in/group/agenda", { n: -1 })
-        assert.deepEqual(await again.nextJson(), { n: -1 })
-        assert.deepEqual(again.inbox, [])
-        await again.end()
-        await (await login("room-a")).end()
+        const kept = keptMessages("ep")
+        for (let n = 0; n < kept + 20; n++) await group.publish("parley/v1/ep/room-a/in/group/agenda", String(n))
+        const again = await raw("room-a", false)
+        assert.ok(again.sessionPresent)
+        await again.count(limits.unacknowledged)
+        await again.ping()
+        assert.equal(again.messages.length, limits.unacknowledged)
+        for (let n = 0; n < kept; n++) {
+            await again.count(n + 1)
+            again.acknowledge(again.messages[n])
+        }
+        await group.publish("parley/v1/ep/room-a/in/group/agenda", "last")
+        await again.count(kept + 1)
+        assert.deepEqual(payloads(again), [...numbers(0, kept), "last"], "its queue is free again")
+        again.acknowledge(again.messages[kept])
+        await again.ping()
+        again.socket.destroy()
+    })
+
+    test("delivers again, in order, what was not acknowledged before the connection was lost", async () => {
+        const first = await raw("room-a", false)
+        const group = await login("group")
+        for (let n = 0; n < 20; n++) await group.publish("parley/v1/ep/room-a/in/group/agenda", String(n))
+        await first.count(8)
+        for (const message of first.messages.slice(0, 3)) first.acknowledge(message)
+        await first.ping()
+        first.socket.destroy()
+        for (let n = 20; n < 30; n++) await group.publish("parley/v1/ep/room-a/in/group/agenda", String(n))
+        const again = await raw("room-a", false)
+        for (let n = 0; n < 27; n++) {
+            await again.count(n + 1)
+            again.acknowledge(again.messages[n])
+        }
+        await again.ping()
+        assert.deepEqual(payloads(again), numbers(3, 30))
+        for (let n = 0; n < 4; n++) await group.publish("parley/v1/ep/room-a/in/group/agenda", "unseen")
+        again.socket.destroy()
+        const clean = await raw("room-a")
+        assert.ok(!clean.sessionPresent)
+        await group.publish("parley/v1/ep/room-a/in/group/agenda", "fresh")
+        await clean.count(1)
+        assert.deepEqual(payloads(clean), ["fresh"], "a clean session knows nothing of it")
+        clean.socket.destroy()
     })
 
     test("closes the connection of a party that falls silent", async () => {

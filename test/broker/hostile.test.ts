@@ -3,7 +3,7 @@
  */
 
 import assert from "node:assert/strict"
-import { connect, type Socket } from "node:net"
+import type { Socket } from "node:net"
 import { after, before, describe, test } from "node:test"
 import { brokerLimits } from "../../servers/broker/limits.ts"
 import { type Enrolled, enrolParties, startBrokerChild } from "../support/broker.ts"
@@ -11,25 +11,15 @@ import type { Child } from "../support/child.ts"
 import { within } from "../support/deadline.ts"
 import { connectParty } from "../support/mqtt.ts"
 import { drawSeed, type SeededRandom, seededRandom } from "../support/random.ts"
-
-const text = (value: string) => {
-    const bytes = Buffer.from(value)
-    return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes])
-}
-const packet = (first: number, body: Buffer) => {
-    const length: number[] = []
-    let left = body.length
-    do {
-        length.push((left & 127) | (left > 127 ? 128 : 0))
-        left >>= 7
-    } while (left > 0)
-    return Buffer.concat([Buffer.from([first, ...length]), body])
-}
-const connectPacket = (id: string, secret: string, protocolVersion = 4) => {
-    const flags = Buffer.from([protocolVersion, 0xc2, 0, 10])
-    return packet(0x10, Buffer.concat([text("MQTT"), flags, text(id), text(id), text(secret)]))
-}
-const u16 = (value: number) => Buffer.from([value >> 8, value & 255])
+import {
+    connectPacket,
+    openSocket,
+    packet,
+    socketClosed,
+    subscribePacket,
+    uint16,
+    utf8Field,
+} from "../support/raw-mqtt.ts"
 
 describe("the embedded broker under hostile bytes", () => {
     let enrolled: Enrolled
@@ -44,18 +34,8 @@ describe("the embedded broker under hostile bytes", () => {
         enrolled.remove()
     })
 
-    /** Opens a socket from an address of its own, so that hostile ones do not have honest ones held off. */
-    const open = async (address: string): Promise<Socket> => {
-        const socket = connect({ host: broker.ready.host, port: broker.ready.port, localAddress: address })
-        socket.on("error", () => {})
-        await within(new Promise<void>(resolve => socket.once("connect", () => resolve())), "a connection")
-        return socket
-    }
-    const closed = (socket: Socket) =>
-        within(
-            new Promise<void>(resolve => (socket.destroyed ? resolve() : socket.once("close", () => resolve()))),
-            "closing",
-        )
+    /** From an address of its own, so that hostile ones do not have honest ones held off. */
+    const open = (address: string): Promise<Socket> => openSocket(broker.ready as never, address)
     const answered = (socket: Socket) =>
         within(new Promise<Buffer>(resolve => socket.once("data", resolve)), "an answer to CONNECT")
 
@@ -73,13 +53,13 @@ describe("the embedded broker under hostile bytes", () => {
 
     test("outlives random and mutated packets before a login", async () => {
         const random = seededRandom(drawSeed("hostile before login"))
-        const honest = connectPacket("room-a", enrolled.secrets["room-a"], random.pick([3, 4, 5]))
+        const honest = connectPacket("room-a", enrolled.secrets["room-a"], { version: random.pick([3, 4, 5]) })
         for (let round = 0; round < 300; round++) {
             const socket = await open(`127.100.${random.int(0, 255)}.${random.int(1, 254)}`)
             const bytes = random.chance(0.3) ? random.bytes(random.int(1, 300)) : mutate(random, honest)
             socket.end(bytes)
             socket.resume()
-            await closed(socket)
+            await socketClosed(socket)
         }
         await serves()
     })
@@ -93,17 +73,17 @@ describe("the embedded broker under hostile bytes", () => {
             assert.deepEqual([...connack.subarray(0, 4)], [0x20, 2, 0, 0])
             socket.resume()
             const honest = [
-                packet(0x82, Buffer.concat([u16(1), text("parley/v1/ep/room-a/in/#"), Buffer.from([1])])),
-                packet(0x32, Buffer.concat([text("parley/v1/ep/room-a/out/group/hello"), u16(2), Buffer.from("{}")])),
-                packet(0xa2, Buffer.concat([u16(3), text("parley/v1/ep/room-a/in/#")])),
-                packet(0x31, Buffer.concat([text("parley/v1/ep/room-a/state"), Buffer.from("{}")])),
+                subscribePacket(1, "parley/v1/ep/room-a/in/#"),
+                packet(0x32, utf8Field("parley/v1/ep/room-a/out/group/hello"), uint16(2), Buffer.from("{}")),
+                packet(0xa2, uint16(3), utf8Field("parley/v1/ep/room-a/in/#")),
+                packet(0x31, utf8Field("parley/v1/ep/room-a/state"), Buffer.from("{}")),
                 Buffer.from([0x40, 2, 0, random.int(0, 255)]),
                 Buffer.from([0xc0, 0]),
             ]
             for (let i = random.int(1, 12); i > 0; i--)
                 socket.write(random.chance(0.2) ? random.bytes(random.int(1, 60)) : mutate(random, random.pick(honest)))
             socket.end()
-            await closed(socket)
+            await socketClosed(socket)
         }
         await serves()
     })
@@ -118,7 +98,7 @@ describe("the embedded broker under hostile bytes", () => {
             await answered(socket)
             socket.resume()
             socket.write(Buffer.from([0x32, ...size]))
-            await closed(socket)
+            await socketClosed(socket)
         }
         assert.match(broker.stderr(), /"reason":"tooLarge"/)
         await serves()
@@ -128,10 +108,10 @@ describe("the embedded broker under hostile bytes", () => {
         const socket = await open("127.0.0.1")
         // An empty list of properties follows the flags of version 5.
         const flags = Buffer.from([5, 0xc2, 0, 10, 0])
-        socket.write(packet(0x10, Buffer.concat([text("MQTT"), flags, text("room-a"), text("room-a"), text("x")])))
+        socket.write(packet(0x10, utf8Field("MQTT"), flags, utf8Field("room-a"), utf8Field("room-a"), utf8Field("x")))
         assert.deepEqual([...(await answered(socket)).subarray(0, 2)], [0x20, 2])
         socket.resume()
-        await closed(socket)
+        await socketClosed(socket)
     })
 
     test("bounds the connections that never log in, per address, and lets others in meanwhile", async () => {
@@ -140,18 +120,14 @@ describe("the embedded broker under hostile bytes", () => {
         for (let i = 0; i < brokerLimits.halfOpenPerAddress; i++) idle.push(await open(address))
         const over = await open(address)
         over.resume()
-        await closed(over)
+        await socketClosed(over)
         await serves()
         // A byte now and then does not keep them open either.
         for (const socket of idle) {
             socket.resume()
             socket.write(Buffer.from([0x10]))
         }
-        await within(
-            Promise.all(idle.map(closed)),
-            "the time-out of half-open connections",
-            2 * brokerLimits.connectTimeoutMs,
-        )
+        await Promise.all(idle.map(socket => socketClosed(socket, 2 * brokerLimits.connectTimeoutMs)))
         await serves()
     })
 

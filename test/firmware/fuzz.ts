@@ -11,11 +11,10 @@
 
 import { pathToFileURL } from "node:url"
 import { VirtualClock } from "../../sim/clock.ts"
-import type { SocketEvent, SocketPort } from "../../sim/vm/socket.ts"
 import { type SeededRandom, seededRandom } from "../support/random.ts"
 import { connAck, hostileStream, publish, subAck } from "./hostile.ts"
+import { PlayedSocket } from "./played-socket.ts"
 import { program, TestBoard } from "./test-board.ts"
-import { WrittenPackets } from "./written-packets.ts"
 
 export interface FuzzOptions {
     streams: number
@@ -38,73 +37,8 @@ export interface FuzzResult {
 
 export const blockStreams = 500
 const pieceBytes = 1024
-/** The client's longest delay between attempts, and then some. */
-const comeBackMs = 30_000
-
-/** The far end of the firmware's one socket, played by the fuzzer. */
-class PlayedSocket implements SocketPort {
-    readonly written = new WrittenPackets()
-    connected = false
-    opens = 0
-    /** What the next write answers: 0 takes it, -1 is busy, others are errors. */
-    answer: () => number = () => 0
-    /** How an attempt to connect ends. */
-    outcome: () => SocketEvent["type"] | "nothing" = () => "open"
-    #listener: ((event: SocketEvent) => void) | undefined
-    readonly #clock: VirtualClock
-
-    constructor(clock: VirtualClock) {
-        this.#clock = clock
-    }
-
-    /** The client is connected and has sent its CONNECT. */
-    greeted(): boolean {
-        return this.connected && this.written.has("connect")
-    }
-
-    attach(listener: (event: SocketEvent) => void): void {
-        this.#listener = listener
-    }
-
-    detach(): void {
-        this.#listener = undefined
-    }
-
-    available(): boolean {
-        return true
-    }
-
-    open(): number {
-        this.opens++
-        this.connected = false
-        this.written.reset()
-        this.written.acknowledgesAtRandom = false
-        const outcome = this.outcome()
-        this.#clock.soon(() => {
-            if (outcome === "open") this.connected = true
-            if (outcome === "error") this.say({ type: "error", text: "refused" })
-            else if (outcome === "open" || outcome === "close") this.say({ type: outcome })
-        })
-        return 0
-    }
-
-    write(data: Uint8Array): number {
-        if (!this.connected) return -10
-        const answer = this.answer()
-        if (answer === 0) this.written.add(data)
-        return answer
-    }
-
-    close(): number {
-        this.connected = false
-        return 0
-    }
-
-    say(event: SocketEvent): void {
-        if (event.type === "close" || event.type === "error") this.connected = false
-        this.#listener?.(event)
-    }
-}
+/** The client's longest delay between attempts, and an attempt or two that fail. */
+const comeBackMs = 120_000
 
 export async function runFuzz(options: FuzzOptions): Promise<FuzzResult> {
     const startMs = performance.now()
@@ -179,13 +113,19 @@ function oneStream(
     }
 
     const handshake = random.int(0, 9)
-    const stream = Buffer.concat([
-        handshake > 1 ? connAck(random.int(0, 1)) : Buffer.alloc(0),
-        handshake > 3 ? subAck() : Buffer.alloc(0),
-        hostileStream(random),
-    ])
+    let greeting = handshake > 1 ? connAck(random.int(0, 1)) : Buffer.alloc(0)
+    if (handshake > 2) greeting = Buffer.concat([greeting, subAck()])
+    if (handshake > 5) {
+        // The client is up, and its application at work, before it begins.
+        socket.tell(greeting)
+        greeting = Buffer.alloc(0)
+        clock.advance(random.int(5, 60))
+    }
+    const stream = Buffer.concat([greeting, hostileStream(random)])
     result.bytes += stream.length
     socket.written.acknowledgesAtRandom = true
+    // Without its birth acknowledged the client handles no message.
+    socket.acknowledges = random.chance(0.8)
     const blocked = random.int(0, 19)
     if (blocked === 0) socket.answer = () => (random.chance(0.5) ? 0 : -1)
     else if (blocked === 1) socket.answer = () => -1
@@ -221,6 +161,7 @@ function oneStream(
 function proofOfLife(clock: VirtualClock, socket: PlayedSocket, board: TestBoard): string | undefined {
     socket.outcome = () => "open"
     socket.answer = () => 0
+    socket.acknowledges = true
     const payload = `alive ${clock.nowMs()}`
     // The first connection after a boot only throws the session away; one may have begun in the hostile stream.
     for (let attempt = 0; attempt < 3; attempt++) {
@@ -229,13 +170,12 @@ function proofOfLife(clock: VirtualClock, socket: PlayedSocket, board: TestBoard
         const until = (came: () => boolean) =>
             clock.advanceUntil(() => came() || socket.opens !== connection, comeBackMs, 5) &&
             socket.opens === connection
-        tell(socket, connAck())
+        socket.tell(connAck())
         if (!until(() => socket.written.has("subscribe"))) continue
-        tell(socket, subAck())
-        tell(socket, publish("parley/v1/ep/board-t/in/group/echo", payload, 1, 77))
+        socket.tell(subAck())
+        socket.tell(publish("parley/v1/ep/board-t/in/group/echo", payload, 1, 77))
         // Everything that is still in its outbox comes first, eight at a time.
         const echoed = until(() => {
-            for (const ack of socket.written.takeAcknowledgements()) tell(socket, ack)
             return socket.written.payloads.includes(payload)
         })
         if (!echoed && socket.opens !== connection) continue
@@ -245,10 +185,6 @@ function proofOfLife(clock: VirtualClock, socket: PlayedSocket, board: TestBoard
         return socket.written.has("puback") ? undefined : "no acknowledgement"
     }
     return "it does not stay connected"
-}
-
-function tell(socket: PlayedSocket, data: Buffer): void {
-    if (socket.connected) socket.say({ type: "data", data })
 }
 
 async function main(): Promise<void> {

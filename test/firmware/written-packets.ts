@@ -19,6 +19,11 @@ export class WrittenPackets {
     /** The first thing that was wrong, since the beginning: `reset` keeps it. */
     problem = ""
     payloads: string[] = []
+    publishes: { payload: string; packetId: number; again: boolean }[] = []
+    /** Identifiers of the PUBACKs, in order. */
+    acknowledged: number[] = []
+    /** What the CONNECT asked for. */
+    cleanSession = false
     /** The broker makes up acknowledgements: identifiers are free again that look taken from here. */
     acknowledgesAtRandom = false
     #rest = Buffer.alloc(0)
@@ -29,6 +34,8 @@ export class WrittenPackets {
     /** A new connection. */
     reset(): void {
         this.payloads = []
+        this.publishes = []
+        this.acknowledged = []
         this.#rest = Buffer.alloc(0)
         this.#seen = []
         this.#inFlight = []
@@ -69,6 +76,8 @@ export class WrittenPackets {
         if (this.#seen.length < 1000) this.#seen.push(kind)
         if (kind === "publish") return this.#publish(first, body)
         if ((first & 15) !== (kind === "subscribe" ? 2 : 0)) this.#wrong(`${kind} with flags ${first & 15}`)
+        if (kind === "connect") this.cleanSession = (body[7] & 2) !== 0
+        if (kind === "puback" && this.acknowledged.length < 1000) this.acknowledged.push(body.readUInt16BE(0))
         if (kind === "puback" && (body.length !== 2 || body.readUInt16BE(0) === 0)) this.#wrong("a bad puback")
         if ((kind === "pingreq" || kind === "disconnect") && body.length > 0) this.#wrong(`${kind} with a body`)
     }
@@ -89,7 +98,14 @@ export class WrittenPackets {
             if (!this.acknowledgesAtRandom && this.#inFlight.length > inFlightMax)
                 this.#wrong("more than eight in flight")
         }
-        if (this.payloads.length < 1000) this.payloads.push(body.subarray(end).toString())
+        if (this.payloads.length >= 1000) return
+        const payload = body.subarray(end).toString()
+        this.payloads.push(payload)
+        this.publishes.push({
+            payload,
+            packetId: qos === 1 ? body.readUInt16BE(topicEnd) : 0,
+            again: (first & 8) !== 0,
+        })
     }
 
     #wrong(what: string): void {

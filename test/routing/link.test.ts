@@ -35,7 +35,7 @@ async function start(id: string, ip: string, bootId = 1, port = 0): Promise<Node
     const log = (_: string, what: string, details: object) => void refusals.push(`${what} ${JSON.stringify(details)}`)
     const links = new LinkSet({ id, ip, port, bootId, identity, log })
     open.push(links)
-    return { id, ip, bootId, identity, links, refusals, port: (await links.start(port)).port }
+    return { id, ip, bootId, identity, links, refusals, port: (await links.start()).port }
 }
 
 const asPeer = (node: Node, at: { ip: string; port: number } = node) => ({
@@ -237,6 +237,24 @@ describe("a link between two routing servers", () => {
             })
         assert.equal(downs, 0)
         assert.ok(a.links.isUp("rs-b") && b.links.isUp("rs-a"))
+    })
+
+    test("stops at once, whoever hangs in the middle of a handshake", async () => {
+        const a = await start("rs-a", "127.10.8.1")
+        const b = await start("rs-b", "127.10.8.2")
+        b.links.setPeers([asPeer(a)])
+        const socket = connect({ host: b.ip, port: b.port, localAddress: a.ip })
+        socket.on("error", () => {})
+        const closed = new Promise(resolve => socket.on("close", resolve))
+        await next(socket, "connect")
+        // The server has it once the connection counts against the limit of its address.
+        const more = Array.from({ length: 4 }, () => connect({ host: b.ip, port: b.port, localAddress: a.ip }))
+        for (const each of more) each.on("error", () => {})
+        await until("the connections are there", () => b.refusals.some(line => line.includes("too many half-open")))
+        const startMs = performance.now()
+        await b.links.close()
+        await closed
+        assert.ok(performance.now() - startMs < 2000, "not after the time limit of the handshake")
     })
 
     test("closes on frames that are malformed, oversized or a flood, and comes back", async () => {

@@ -6,7 +6,7 @@
  */
 
 import { limits } from "../../../protocol/limits.ts"
-import type { SessionState } from "../../../protocol/messages.ts"
+import { type SessionState, sessionStates } from "../../../protocol/messages.ts"
 import type { Reason } from "../../../protocol/reasons.ts"
 import {
     type Answer,
@@ -73,7 +73,8 @@ export function tick(state: State, context: Context, policy: Policy): void {
 /** Moves one session to the state of its times; a new booking for now goes through it too. */
 export function advance(state: State, session: SessionRow, context: Context): void {
     const to = stateAt(session, context.nowMs)
-    if (to === session.state) return
+    // A clock that is set back does not close what is open.
+    if (sessionStates.indexOf(to) <= sessionStates.indexOf(session.state)) return
     if (to === "ended") {
         end(state, session, "ended", "group", "its time is over", context)
         return

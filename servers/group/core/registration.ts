@@ -10,6 +10,7 @@ import { forgetAnswers } from "./answered.ts"
 import { serverLost } from "./lifecycle.ts"
 import type { Answer, Context, EndpointRow, ServerRow, State } from "./model.ts"
 import { audit, done, refuse } from "./outcome.ts"
+import { pick } from "./pick.ts"
 import { touchEndpoint } from "./touch.ts"
 
 /** What an endpoint may ask for by `need`. */
@@ -65,7 +66,7 @@ export function endpointState(state: State, id: string, next: unknown, retained:
     if (problem) return problem
     const row = state.durable.endpoints.get(id)
     if (!row) return "state: not an enrolled endpoint"
-    const now = next as EndpointState
+    const now: EndpointState = pick(endpointStateShape, next)
     const before = state.live.endpoints.get(id)
     if (isOldWill(before, now)) return ""
     state.live.endpoints.set(id, now)
@@ -89,7 +90,7 @@ export function serverState(state: State, id: string, next: unknown, retained: b
     if (problem) return problem
     const row = state.durable.servers.get(id)
     if (!row) return "state: not an enrolled routing server"
-    const now = next as ServerState
+    const now: ServerState = pick(serverStateShape, next)
     const before = state.live.servers.get(id)
     if (isOldWill(before, now)) return ""
     state.live.servers.set(id, now)

@@ -17,6 +17,7 @@ import { enrol } from "./enrolment.ts"
 import { cancel, decline, joined, left, tick, want } from "./lifecycle.ts"
 import type { Answer, Context, GroupEvent, Policy, Refusal, State } from "./model.ts"
 import { audit, done, refuse } from "./outcome.ts"
+import { pick } from "./pick.ts"
 import { endpointState, helloEndpoint, helloServer, serverState } from "./registration.ts"
 
 /** Shapes of the requests, by kind of sender and verb. What is not here does not exist. */
@@ -58,11 +59,12 @@ export function step(state: State, event: GroupEvent, context: Context, policy: 
     }
 }
 
-function problemWithRequest(kind: "ep" | "rs", verb: string, message: unknown): Refusal | undefined {
+/** The fields of a request that has its shape, or why it is refused. */
+function readRequest(kind: "ep" | "rs", verb: string, message: unknown): { ok: true; fields: unknown } | Refusal {
     const shapes = requestShapes[kind]
     if (!Object.hasOwn(shapes, verb)) return refuse("unsupported", `no verb ${verb}`, "maker")
     const problem = problemWith(shapes[verb], message)
-    if (!problem) return undefined
+    if (!problem) return { ok: true, fields: pick(shapes[verb], message) }
     // Too long is a choice of a person, not a mistake of the maker.
     const minutes = (message as { minutes?: unknown } | null)?.minutes
     if (verb === "book" && typeof minutes === "number" && minutes > limits.sessionMinutesMax)
@@ -74,14 +76,15 @@ function fromEndpoint(
     state: State,
     from: string,
     verb: string,
-    message: unknown,
+    received: unknown,
     context: Context,
     policy: Policy,
 ): Answer {
     const row = state.durable.endpoints.get(from)
     if (!row) return refuse("unknown-endpoint", `${from} is not enrolled`, "operator")
-    const problem = problemWithRequest("ep", verb, message)
-    if (problem) return problem
+    const read = readRequest("ep", verb, received)
+    if (!read.ok) return read
+    const message = read.fields
     if (verb === "hello") return helloEndpoint(state, row, message as messages.Hello, context)
     if (verb === "time") return done({ nowMs: context.nowMs })
     if (row.boot === 0) return refuse("not-registered", "hello first", "maker")
@@ -113,11 +116,12 @@ function bookOnce(state: State, from: string, message: messages.Book, context: C
     )
 }
 
-function fromServer(state: State, from: string, verb: string, message: unknown, context: Context): Answer {
+function fromServer(state: State, from: string, verb: string, received: unknown, context: Context): Answer {
     const row = state.durable.servers.get(from)
     if (!row) return refuse("unknown-server", `${from} is not enrolled`, "operator")
-    const problem = problemWithRequest("rs", verb, message)
-    if (problem) return problem
+    const read = readRequest("rs", verb, received)
+    if (!read.ok) return read
+    const message = read.fields
     if (verb === "hello") return helloServer(state, row, message as servers.ServerHello, context)
     if (row.boot === 0) return refuse("not-registered", "hello first", "maker")
     const { sid, ep, reason } = message as { sid: string; ep: string; reason?: Refusal["reason"] }

@@ -128,6 +128,6 @@ function endpointOf(backend: Backend, row: EndpointRow): schemas.Endpoint {
     if (live?.on !== 1) return endpoint
     if (live.rs) endpoint.server = live.rs
     if (live.sid) endpoint.session = live.sid
-    if (live.muted !== undefined && live.muted !== null) endpoint.muted = live.muted === 1
+    if (live.muted !== undefined) endpoint.muted = live.muted === 1
     return endpoint
 }

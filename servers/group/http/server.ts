@@ -5,7 +5,7 @@
 
 import swagger from "@fastify/swagger"
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox"
-import Fastify, { type FastifyBaseLogger, type FastifyError } from "fastify"
+import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyReply, LogController } from "fastify"
 import { limits } from "../../../protocol/limits.ts"
 import { clip } from "../core/outcome.ts"
 import { Rate } from "../rate.ts"
@@ -27,12 +27,16 @@ const subjectRate = { perSecond: 500, burst: 1000 }
 export async function buildHttp(backend: Backend, log: FastifyBaseLogger): Promise<App> {
     const app: App = Fastify({
         loggerInstance: log,
-        disableRequestLogging: true,
+        logController: new LogController({ disableRequestLogging: true }),
         bodyLimit: bodyBytes,
         requestTimeout: requestTimeoutMs,
         connectionTimeout: 2 * requestTimeoutMs,
         forceCloseConnections: true,
         routerOptions: { maxParamLength: 2 * limits.identifierBytes },
+        // What fails before there is a route.
+        frameworkErrors: (error, _request, reply) => {
+            sendProblem(reply as FastifyReply, problem("malformed", clip(error.message, 200), "you"))
+        },
     }).withTypeProvider<TypeBoxTypeProvider>()
     app.setValidatorCompiler(TypeBoxValidatorCompiler)
     app.decorateRequest("identity", null)

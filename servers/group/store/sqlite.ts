@@ -22,12 +22,25 @@ export function openSqlite(path: string): OpenOutcome {
         database.pragma("foreign_keys = ON")
         // Takes the lock now rather than at the first write.
         database.exec("BEGIN IMMEDIATE; COMMIT")
-        // libsql has the interface of better-sqlite3, which is the one that kysely asks for.
-        const dialect = new SqliteDialect({ database: database as unknown as SqliteDatabase })
-        return { ok: true, db: new Kysely<Tables>({ dialect }) }
+        return { ok: true, db: new Kysely<Tables>({ dialect: new SqliteDialect({ database: asKysely(database) }) }) }
     } catch (error) {
         const { code, message } = error as { code?: string; message: string }
         const busy = code === "SQLITE_BUSY" || code === "SQLITE_LOCKED"
         return { ok: false, what: busy ? `${path} is in use by another group server` : `${path}: ${message}` }
+    }
+}
+
+/** libsql has the interface of better-sqlite3, which is the one that kysely asks for, but holds its lock after `close`. */
+function asKysely(database: Database.Database): SqliteDatabase {
+    return {
+        prepare: sql => database.prepare(sql) as unknown as ReturnType<SqliteDatabase["prepare"]>,
+        close() {
+            // A closed database lives on until its statements are collected; its lock must not. It cannot be given up while
+            // in WAL, and without WAL a clean stop leaves one file, whole.
+            database.pragma("journal_mode = DELETE")
+            database.pragma("locking_mode = NORMAL")
+            database.prepare("SELECT count(*) FROM sqlite_schema").all()
+            database.close()
+        },
     }
 }

@@ -203,7 +203,7 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
         })
     }
 
-    #secure(neighbour: Neighbour, meeting: Meeting & { ok: true }): void {
+    #secure(neighbour: Neighbour, meeting: Meeting & { ok: true }) {
         const { receive } = meeting.keys
         // One in four thousand million; the other end dials again and gets other keys.
         if (this.#byReceiveId.has(receive.linkId)) return meeting.channel.close("closed")

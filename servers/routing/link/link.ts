@@ -124,7 +124,7 @@ export class Link {
     }
 
     sendControl(message: object): boolean {
-        return this.isUp && this.#secured !== undefined && this.#secured.channel.send(message)
+        return this.isUp && (this.#secured?.channel.send(message) ?? false)
     }
 
     sendMedia(label: number, packet: Buffer): boolean {
@@ -136,7 +136,7 @@ export class Link {
     }
 
     /** A datagram that carries our receive id and came from the peer's address. */
-    onDatagram(datagram: Buffer): void {
+    onDatagram(datagram: Buffer) {
         const secured = this.#secured
         if (!secured) return
         const sequence = sequenceOf(datagram)
@@ -153,7 +153,7 @@ export class Link {
         this.#onAuthentic(secured, kindOf(datagram), bodyOf(datagram))
     }
 
-    #onAuthentic(secured: Secured, kind: number, body: Buffer): void {
+    #onAuthentic(secured: Secured, kind: number, body: Buffer) {
         switch (kind) {
             case datagramKinds.hello:
                 return this.#onHello(secured, body)
@@ -175,7 +175,7 @@ export class Link {
         this.counters.malformed++
     }
 
-    #onHello(secured: Secured, body: Buffer): void {
+    #onHello(secured: Secured, body: Buffer) {
         const hello = readHello(body)
         if (!hello || hello.number < 1) {
             this.counters.malformed++
@@ -188,13 +188,13 @@ export class Link {
         this.#feed({ type: "hello", bootId: hello.bootId, hearsMe: hello.echo !== undefined })
     }
 
-    #feed(event: LivenessEvent): void {
+    #feed(event: LivenessEvent) {
         const next = step(this.#liveness, event, performance.now())
         this.#liveness = next.state
         for (const effect of next.effects) this.#perform(effect)
     }
 
-    #perform(effect: LivenessEffect): void {
+    #perform(effect: LivenessEffect) {
         switch (effect.type) {
             case "linkUp":
                 this.#watch()

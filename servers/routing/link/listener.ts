@@ -31,6 +31,7 @@ export class LinkListener {
     #halfOpenTotal = 0
     /** For each half-open connection by name: what counts it as settled. */
     readonly #settlers = new Map<string, () => void>()
+    readonly #halfOpenSockets = new Set<Socket>()
 
     constructor(ip: string, identity: Identity, events: ListenerEvents) {
         this.#ip = ip
@@ -78,10 +79,12 @@ export class LinkListener {
     async close(): Promise<void> {
         this.#udp?.close()
         this.#udp = undefined
+        // The listening socket is closed only once all of its connections are.
+        for (const socket of this.#halfOpenSockets) socket.destroy()
         await new Promise(resolve => (this.#tcp ? this.#tcp.close(resolve) : resolve(undefined)))
     }
 
-    #onConnection(socket: Socket): void {
+    #onConnection(socket: Socket) {
         socket.on("error", () => {})
         const address = socket.remoteAddress ?? ""
         const ofAddress = this.#halfOpen.get(address) ?? 0
@@ -97,8 +100,10 @@ export class LinkListener {
         this.#halfOpenTotal++
         this.#halfOpen.set(address, ofAddress + 1)
         const name = nameOf(socket)
+        this.#halfOpenSockets.add(socket)
         this.#settlers.set(name, () => {
             this.#settlers.delete(name)
+            this.#halfOpenSockets.delete(socket)
             this.#halfOpenTotal--
             const left = (this.#halfOpen.get(address) ?? 1) - 1
             if (left > 0) this.#halfOpen.set(address, left)

@@ -65,9 +65,9 @@ export class Channel {
         this.sequence = start & 0xffff
     }
 
-    receive(packet: Uint8Array, header: RtpHeader, nowMs: number): PushOutcome {
+    receive(packet: Uint8Array, header: RtpHeader, nowMs: number, excusedMs = 0): PushOutcome {
         this.lastHeardMs = nowMs
-        return this.jitter.push(packet, header, nowMs)
+        return this.jitter.push(packet, header, nowMs, excusedMs)
     }
 
     /** Takes the sound of the tick that is due at `deadlineMs` out of the jitter buffer. */

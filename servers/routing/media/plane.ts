@@ -231,7 +231,7 @@ export class MediaPlane implements MediaPlaneFace {
             this.counts.wrongPayload++
             return
         }
-        const outcome = channel.receive(packet, this.header, this.ticker.arrivalMs())
+        const outcome = channel.receive(packet, this.header, systemClock.nowMs(), this.ticker.behindMs())
         if (outcome === "wrong-size") this.counts.wrongPayload++
         else this.counts.accepted++
     }

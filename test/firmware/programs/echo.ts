@@ -5,6 +5,7 @@
 
 import * as ds from "@devicescript/core"
 import { MqttClient } from "../../../src/mqtt/client"
+import { nestsDeeper } from "../../../src/mqtt/nesting"
 
 const id = "board-t"
 const root = "parley/v1/ep/board-t/"
@@ -38,11 +39,16 @@ client.onRefused = code => {
     console.log("@ refused", code)
 }
 
-/** Publishes `count` numbered messages, one after the other. */
-async function count(from: number, many: number) {
-    for (let i = from; i < from + many; i++) {
+let counting = false
+
+/** Publishes `many` numbered messages, one after the other. */
+async function count(many: number) {
+    if (counting) return
+    counting = true
+    for (let i = 0; i < many; i++) {
         while (!(await client.publish(root + "out/group/count", `${i}`, 1, false))) await ds.sleep(50)
     }
+    counting = false
     console.log("@ counted", many)
 }
 
@@ -66,13 +72,14 @@ client.onMessage = async (topic, payload) => {
         // Without waiting for the acknowledgement: uses the window of eight.
         client.publish.start(root + "out/group/echo", payload, 1, false)
     } else if (verb === "slow") {
-        await ds.sleep(100)
+        await ds.sleep(30)
         console.log("@ slow", payload.toString())
     } else if (verb === "throw") {
         throw new Error("thrown on purpose")
     } else if (verb === "count") {
-        count.start(0, parseInt(payload.toString()))
+        count.start(parseInt(payload.toString()))
     } else if (verb === "parse") {
+        if (nestsDeeper(payload, 8)) throw new Error("nests too deeply")
         const value = JSON.parse(payload.toString())
         console.log("@ parsed", typeof value)
     } else if (verb === "tell") {

@@ -1,0 +1,140 @@
+/**
+ * `parley endpoint`, `server` and `group`: who is known to the group server. A secret is printed once, when it is made.
+ */
+import { failure, type Outcome, success, usage } from "../outcome.ts"
+import { table } from "../output.ts"
+import type { Answer, Call, Shell } from "../shell.ts"
+import { fromGroup, groupOf } from "../system/group.ts"
+
+export function addDirectoryCommands(shell: Shell): void {
+    const endpoint = shell.noun("endpoint", "endpoints that the group server knows")
+    shell.verb(endpoint, { name: "list", about: "all endpoints with their present state", run: listEndpoints })
+    shell.verb(endpoint, {
+        name: "enrol <id>",
+        about: "make an endpoint known; prints its secret, this once",
+        options: [["--name <text>", "what people call it (default: its id)"]],
+        examples: ['parley endpoint enrol room-7 --name "Room 7"'],
+        run: enrolEndpoint,
+    })
+    shell.verb(endpoint, {
+        name: "remove <id>",
+        about: "its secret is void and what it booked is cancelled",
+        run: removeEndpoint,
+    })
+    const server = shell.noun("server", "routing servers that the group server knows")
+    shell.verb(server, { name: "list", about: "all routing servers, their load and their links", run: listServers })
+    shell.verb(server, {
+        name: "enrol <id>",
+        about: "make a routing server known; prints its secret, this once",
+        run: enrolServer,
+    })
+    const group = shell.noun("group", "groups of rooms")
+    shell.verb(group, { name: "list", about: "all groups and their members", run: listGroups })
+    shell.verb(group, {
+        name: "create <id> [members...]",
+        about: "create a group of endpoints",
+        options: [["--name <text>", "what people call it (default: its id)"]],
+        examples: ['parley group create east board-a board-b --name "East wing"'],
+        run: createGroup,
+    })
+}
+
+async function listEndpoints({ settings }: Call): Promise<Outcome<Answer>> {
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const found = fromGroup(await group.value.all(cursor => group.value.listEndpoints({ cursor })))
+    if (!found.ok) return found
+    const rows = found.value.map(one => [
+        one.id,
+        one.name,
+        one.online ? "online" : "offline",
+        one.server ?? "",
+        one.session ?? "",
+        one.muted ? "muted" : "",
+        one.board,
+    ])
+    const head = ["ENDPOINT", "NAME", "STATE", "SERVER", "SESSION", "MICROPHONE", "BOARD"]
+    return success({ value: found.value, text: rows.length > 0 ? table(head, rows) : "no endpoints" })
+}
+
+async function enrolEndpoint({ settings, words, flags }: Call): Promise<Outcome<Answer>> {
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const enrolled = fromGroup(
+        await group.value.enrolEndpoint(words[0], (flags.name as string | undefined) ?? words[0]),
+    )
+    if (!enrolled.ok) return enrolled
+    const { id, name, secret } = enrolled.value
+    return success({
+        value: { id, name, secret },
+        text: `${id} (${name}) is enrolled\nsecret: ${secret}\nIt is not shown again.`,
+    })
+}
+
+async function removeEndpoint({ settings, words, confirm }: Call): Promise<Outcome<Answer>> {
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const known = fromGroup(await group.value.getEndpoint(words[0]))
+    if (!known.ok) return known
+    if (!(await confirm(`Remove ${words[0]} (${known.value.name}), void its secret and cancel what it booked?`)))
+        return failure("failed", "not-confirmed", `${words[0]} was not removed`, {
+            who: "you",
+            next: `parley endpoint remove ${words[0]} --yes`,
+        })
+    const removed = fromGroup(await group.value.deleteEndpoint(words[0]))
+    return removed.ok ? success({ value: { removed: words[0] }, text: `removed ${words[0]}` }) : removed
+}
+
+async function listServers({ settings }: Call): Promise<Outcome<Answer>> {
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const found = fromGroup(await group.value.all(cursor => group.value.listRoutingServers({ cursor })))
+    if (!found.ok) return found
+    const rows = found.value.map(one => [
+        one.id,
+        one.online ? "online" : "offline",
+        one.ip ?? "",
+        one.dspFree === undefined ? String(one.dspUnits) : `${one.dspFree} of ${one.dspUnits}`,
+        one.endpoints === undefined ? "" : String(one.endpoints),
+        one.links.map(link => `${link.server} ${link.up ? `${link.delayMs} ms` : "down"}`).join(", "),
+    ])
+    const head = ["SERVER", "STATE", "ADDRESS", "DSP UNITS FREE", "ENDPOINTS", "LINKS"]
+    return success({ value: found.value, text: rows.length > 0 ? table(head, rows) : "no routing servers" })
+}
+
+async function enrolServer({ settings, words }: Call): Promise<Outcome<Answer>> {
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const enrolled = fromGroup(await group.value.enrolRoutingServer(words[0]))
+    if (!enrolled.ok) return enrolled
+    const { id, secret } = enrolled.value
+    const next = `Write it into a file and start: parley serve routing --id ${id} --secret-file FILE ...`
+    return success({
+        value: { id, secret },
+        text: `${id} is enrolled\nsecret: ${secret}\nIt is not shown again. ${next}`,
+    })
+}
+
+async function listGroups({ settings }: Call): Promise<Outcome<Answer>> {
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const found = fromGroup(await group.value.all(cursor => group.value.listGroups({ cursor })))
+    if (!found.ok) return found
+    const rows = found.value.map(one => [one.id, one.name, one.members.join(", ")])
+    return success({
+        value: found.value,
+        text: rows.length > 0 ? table(["GROUP", "NAME", "MEMBERS"], rows) : "no groups",
+    })
+}
+
+async function createGroup({ settings, words, flags }: Call): Promise<Outcome<Answer>> {
+    const members = words.slice(1)
+    if (members.length === 0) return usage("a group needs members", `parley group create ${words[0]} board-a board-b`)
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const name = (flags.name as string | undefined) ?? words[0]
+    const created = fromGroup(await group.value.createGroup(words[0], name, members))
+    return created.ok
+        ? success({ value: created.value, text: `created ${created.value.id} with ${members.join(", ")}` })
+        : created
+}

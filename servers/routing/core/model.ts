@@ -1,0 +1,161 @@
+/**
+ * What a routing server knows, what can happen to it and what it does about it, as types.
+ *
+ * The core is `step(state, event, nowMs) -> effects` (step.ts): it changes `state` in place and returns what the adapters are
+ * to do, in order. It never sees a clock, a socket or a source of randomness.
+ */
+
+import type { ControlMessage } from "../../../protocol/link.ts"
+import type { Attach, EndpointState, Join, SessionRequest } from "../../../protocol/messages.ts"
+import type { Fixer, Reason } from "../../../protocol/reasons.ts"
+import type { EndSession, GroupState, Peer, Peers, ServerSession } from "../../../protocol/servers.ts"
+import type { Tree } from "./tree.ts"
+
+export const coreLimits = {
+    attachments: 4096,
+    sessions: 4096,
+    /** Ended sessions that are remembered, so that old news cannot revive them. */
+    endedSessions: 1024,
+    /** Last answers kept for each endpoint, for requests that come twice. */
+    answers: 16,
+    /** Reports to the group server without an answer. */
+    reports: 8192,
+    /** A join of an unknown session waits this long for the group server. */
+    holdJoinMs: 3000,
+    /** Requests to the group server are repeated after this time. */
+    repeatRequestMs: 3000,
+    /** After a refused hello. */
+    repeatHelloMs: 10_000,
+    /** How long an endpoint that has vanished is remembered, to tell it when it comes back in the same life. */
+    rememberLostMs: 600_000,
+    /** A session that nobody ended is dropped this long after its end. */
+    overdueSeconds: 3600,
+}
+
+export interface Self {
+    id: string
+    ip: string
+    linkPort: number
+    mediaPort: number
+    fingerprint: string
+    boot: number
+    dspUnits: number
+}
+
+export interface Registration {
+    /** Whether the broker is there. */
+    connected: boolean
+    registered: boolean
+    /** As the group server's retained state tells. */
+    group?: GroupState
+    /** Its clock minus ours, from the last hello. */
+    offsetMs?: number
+}
+
+export interface Answer {
+    verb: "done" | "refused"
+    message: { re: number }
+}
+
+export interface Attachment {
+    boot: number
+    /** Set when it has vanished: nothing is held for it, but it may not know. */
+    lostMs?: number
+    /** Whether its retained state has named us since it attached: only then does another name mean that it has gone. */
+    confirmed: boolean
+    /** Last answers by request id, oldest first. */
+    answers: Map<number, Answer>
+    /** Session that it is in. */
+    sid?: string
+    held?: HeldJoin
+}
+
+/** A join that waits for the group server to tell of the session. */
+export interface HeldJoin {
+    join: Join
+    sinceMs: number
+    /** Id of the `want`. */
+    want: number
+}
+
+export interface Leg {
+    ssrc: number
+    ip: string
+    port: number
+    /** People in the session as the endpoint was last told. */
+    toldPeople: number
+}
+
+export interface Session {
+    known: ServerSession
+    /** By endpoint. */
+    legs: Map<string, Leg>
+}
+
+export interface GroupRequest {
+    verb: "hello" | "want" | "joined" | "left"
+    message: { id: number }
+    sentMs: number
+    /** A later request with the same key takes its place. */
+    key: string
+}
+
+export interface State {
+    self: Self
+    registration: Registration
+    nextRequestId: number
+    randomSeed: number
+    peers: Peers
+    attachments: Map<string, Attachment>
+    sessions: Map<string, Session>
+    /** Version at which each ended session ended. */
+    ended: Map<string, number>
+    /** Requests to the group server without an answer, by id, oldest first. */
+    requests: Map<number, GroupRequest>
+    ssrcs: Set<number>
+    tree: Tree
+    draining: boolean
+}
+
+export type EndpointRequest =
+    | { verb: "attach"; message: Attach }
+    | { verb: "detach"; message: { id: number } }
+    | { verb: "join"; message: Join }
+    | { verb: "leave"; message: SessionRequest }
+
+export type GroupMessage =
+    | { verb: "done"; message: { re: number; nowMs?: number } }
+    | { verb: "refused"; message: { re: number; reason: Reason; what?: string; who: Fixer; next?: number } }
+    | { verb: "peers"; message: Peers }
+    | { verb: "session"; message: ServerSession }
+    | { verb: "end"; message: EndSession }
+
+/** All of them validated by the adapters against the shapes of `protocol/`. */
+export type Event =
+    | { type: "connected" }
+    | { type: "disconnected" }
+    | { type: "groupState"; state: GroupState }
+    | { type: "fromGroup"; content: GroupMessage }
+    | { type: "fromEndpoint"; ep: string; content: EndpointRequest }
+    | { type: "endpointState"; ep: string; state: EndpointState }
+    | { type: "linkUp"; peer: string }
+    | { type: "linkDown"; peer: string }
+    | { type: "control"; peer: string; message: ControlMessage }
+    /** The media plane could not take the leg. */
+    | { type: "legRefused"; sid: string; ep: string; what: string }
+    | { type: "tick" }
+    | { type: "drain" }
+
+export type Effect =
+    | { type: "toGroup"; verb: string; message: object }
+    /** `replaces`: a queued message with the same text is out of date. */
+    | { type: "toEndpoint"; ep: string; verb: string; message: object; replaces?: string }
+    /** Read the endpoint's retained state, or stop reading it. */
+    | { type: "follow" | "unfollow"; ep: string }
+    | { type: "neighbours"; peers: Peer[] }
+    | { type: "control"; peer: string; message: ControlMessage }
+    | { type: "addLeg"; sid: string; ep: string; ssrc: number; ip: string; port: number }
+    | { type: "removeLeg"; ssrc: number }
+    | { type: "addLink"; sid: string; peer: string; labelOut: number; labelIn: number }
+    | { type: "removeLink"; sid: string; peer: string }
+    | { type: "log"; level: "info" | "warn"; what: string; details: object }

@@ -1,0 +1,134 @@
+/**
+ * The routing server as a state machine: one event in, its effects out. Binds the parts of the core; owns nothing itself.
+ */
+
+import type { ControlMessage } from "../../../protocol/link.ts"
+import type { Peers } from "../../../protocol/servers.ts"
+import { repeat } from "./answers.ts"
+import { attach, detach, endpointState, forgetLost, sendAllAway } from "./attachments.ts"
+import { expireHeld, join, leave, refuseHeld, resumeHeld } from "./joins.ts"
+import type { Effect, EndpointRequest, Event, GroupMessage, Self, State } from "./model.ts"
+import * as registration from "./registration.ts"
+import { dismiss, end, endOverdue, learn, tellPeople } from "./sessions.ts"
+import { emptyTree, linkDown, linkUp, onBind, onCount, onUnbind } from "./tree.ts"
+
+/** `randomSeed`: 32 random bits. */
+export function initialState(self: Self, randomSeed: number): State {
+    return {
+        self,
+        registration: { connected: false, registered: false },
+        nextRequestId: 1,
+        randomSeed,
+        peers: { n: 0, list: [] },
+        attachments: new Map(),
+        sessions: new Map(),
+        ended: new Map(),
+        requests: new Map(),
+        ssrcs: new Set(),
+        tree: emptyTree(),
+        draining: false,
+    }
+}
+
+/** Changes `state` and returns what is to be done, in order. */
+export function step(state: State, event: Event, nowMs: number): Effect[] {
+    const out: Effect[] = []
+    apply(state, event, nowMs, out)
+    tellPeople(state, out)
+    return out
+}
+
+function apply(state: State, event: Event, nowMs: number, out: Effect[]) {
+    switch (event.type) {
+        case "connected":
+            return registration.connected(state, nowMs, out)
+        case "disconnected":
+            return registration.disconnected(state)
+        case "groupState":
+            return registration.groupState(state, event.state, nowMs, out)
+        case "fromGroup":
+            return onGroup(state, event.content, nowMs, out)
+        case "fromEndpoint":
+            return onEndpoint(state, event.ep, event.content, nowMs, out)
+        case "endpointState":
+            return endpointState(state, event.ep, event.state, nowMs, out)
+        case "linkUp":
+            return linkUp(state.tree, event.peer, out)
+        case "linkDown":
+            linkDown(state.tree, event.peer, out)
+            return
+        case "control":
+            return onControl(state, event.peer, event.message, out)
+        case "legRefused":
+            out.push({ type: "log", level: "warn", what: "no leg", details: { ...event } })
+            return dismiss(state, event.sid, event.ep, "unavailable", nowMs, out)
+        case "tick":
+            expireHeld(state, nowMs, out)
+            registration.repeatRequests(state, nowMs, out)
+            endOverdue(state, nowMs, out)
+            return forgetLost(state, nowMs, out)
+        case "drain":
+            state.draining = true
+            return sendAllAway(state, nowMs, out)
+    }
+}
+
+function onGroup(state: State, { verb, message }: GroupMessage, nowMs: number, out: Effect[]) {
+    switch (verb) {
+        case "done":
+            if (registration.answered(state, message.re)?.verb === "hello")
+                registration.registered(state, message.nowMs, nowMs, out)
+            return
+        case "refused": {
+            const request = registration.answered(state, message.re)
+            const { reason, who, next } = message
+            const what = message.what ?? ""
+            if (request?.verb === "hello") registration.helloRefused(state, `${reason}: ${what}`, nowMs, out)
+            if (request?.verb === "want")
+                refuseHeld(state, message.re, { reason, what, who, ...(next === undefined ? {} : { next }) }, out)
+            return
+        }
+        case "peers":
+            return onPeers(state, message, out)
+        case "session":
+            if (learn(state, message, nowMs, out)) resumeHeld(state, message.sid, nowMs, out)
+            return
+        case "end":
+            end(state, message.sid, message.reason, nowMs, out)
+            return
+    }
+}
+
+/** [claim 7] The addresses of all routing servers; those configured as static neighbours get a link. */
+function onPeers(state: State, peers: Peers, out: Effect[]) {
+    if (peers.n < state.peers.n) return
+    state.peers = peers
+    const neighbours = peers.list.filter(peer => peer.static === 1 && peer.rs !== state.self.id)
+    out.push({ type: "neighbours", peers: neighbours })
+}
+
+function onEndpoint(state: State, ep: string, request: EndpointRequest, nowMs: number, out: Effect[]) {
+    // An attach comes first in a new life, whose ids may be those of the life before.
+    if (request.verb !== "attach" && repeat(state, ep, request.message.id, out)) return
+    switch (request.verb) {
+        case "attach":
+            return attach(state, ep, request.message, nowMs, out)
+        case "detach":
+            return detach(state, ep, request.message.id, nowMs, out)
+        case "join":
+            return join(state, ep, request.message, nowMs, out)
+        case "leave":
+            return leave(state, ep, request.message.sid, request.message.id, nowMs, out)
+    }
+}
+
+function onControl(state: State, peer: string, message: ControlMessage, out: Effect[]) {
+    switch (message.k) {
+        case "bind":
+            return onBind(state.tree, peer, message.sid, message.label, out)
+        case "unbind":
+            return onUnbind(state.tree, peer, message.sid, out)
+        case "count":
+            return onCount(state.tree, peer, message.sid, message.people)
+    }
+}

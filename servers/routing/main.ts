@@ -1,0 +1,75 @@
+/**
+ * The routing server's process: flags in, one ready line out, logs on standard error, a polite stop on SIGTERM.
+ * `startRoutingServer` is the same for the process, for tests and for use in another process.
+ */
+
+import { randomInt } from "node:crypto"
+import { pathToFileURL } from "node:url"
+import { destination, type Logger, pino } from "pino"
+import { loadIdentity } from "./link/identity.ts"
+import { parseOptions, type RoutingServerOptions, usage } from "./options.ts"
+import { RoutingServer } from "./server.ts"
+import { countBoot } from "./state-folder.ts"
+
+export type { RoutingServerOptions } from "./options.ts"
+export type { RoutingServer } from "./server.ts"
+
+export type StartOutcome = { ok: true; server: RoutingServer } | { ok: false; what: string }
+
+/** Listens when it is fulfilled; `server.ready` resolves once the broker has let it in. */
+export async function startRoutingServer(
+    options: RoutingServerOptions,
+    log: Logger = pino({ level: "silent" }),
+): Promise<StartOutcome> {
+    const { state, ...rest } = options
+    const identity = loadIdentity(state, options.id, Date.now())
+    if (!identity.ok) return identity
+    const boot = countBoot(state)
+    if (!boot.ok) return boot
+    const randomSeed = randomInt(2 ** 32)
+    const server = new RoutingServer({ ...rest, identity: identity.identity, boot: boot.boot, randomSeed, log })
+    const what = await server.start()
+    return what === undefined ? { ok: true, server } : { ok: false, what }
+}
+
+async function main(words: string[]): Promise<void> {
+    if (words.includes("--help") || words.includes("-h")) {
+        process.stdout.write(usage)
+        return
+    }
+    const parsed = parseOptions(words)
+    if (!parsed.ok) {
+        process.stderr.write(`${parsed.what}\n\n${usage}`)
+        process.exitCode = 2
+        return
+    }
+    const { id } = parsed.options
+    const log = pino({ base: { part: "routing", id } }, destination({ fd: 2, sync: true }))
+    const started = await startRoutingServer(parsed.options, log)
+    if (!started.ok) {
+        log.fatal(started.what)
+        process.exitCode = 1
+        return
+    }
+    const { server } = started
+    let stopping = false
+    for (const signal of ["SIGTERM", "SIGINT"] as const)
+        process.on(signal, () => {
+            // The second time somebody is in a hurry.
+            if (stopping) process.exit(1)
+            stopping = true
+            log.info({ signal }, "draining")
+            server.stop().then(
+                () => process.exit(0),
+                error => {
+                    log.fatal({ err: error }, "stopping failed")
+                    process.exit(1)
+                },
+            )
+        })
+    await server.ready
+    const { ip, linkPort, mediaPort } = server
+    process.stdout.write(`${JSON.stringify({ ready: true, id, ip, linkPort, mediaPort })}\n`)
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) await main(process.argv.slice(2))

@@ -1,0 +1,105 @@
+/**
+ * The flags of a routing server's process, parsed and checked. Owns their names and limits; reads the secret's file.
+ */
+
+import { readFileSync } from "node:fs"
+import { isIPv4 } from "node:net"
+import { parseArgs } from "node:util"
+import { limits } from "../../protocol/limits.ts"
+import { isIdentifier } from "../../protocol/text.ts"
+
+export interface RoutingServerOptions {
+    id: string
+    secret: string
+    /** The server's own IPv4 address [claim 2]. */
+    ip: string
+    /** TCP and UDP; 0 takes a free one. */
+    linkPort: number
+    /** UDP; 0 takes a free one. */
+    mediaPort: number
+    broker: { host: string; port: number }
+    dspUnits: number
+    /** Folder for what survives a restart. */
+    state: string
+}
+
+export type OptionsResult = { ok: true; options: RoutingServerOptions } | { ok: false; what: string }
+
+export const usage = `A routing server of Parley.
+
+  --id ID             its identifier, as enrolled at the group server
+  --secret-file FILE  its secret for the broker
+  --ip ADDRESS        its own IPv4 address
+  --link-port PORT    TCP and UDP towards neighbours (default 7400; 0: a free one)
+  --media-port PORT   UDP towards endpoints (default 7500; 0: a free one)
+  --broker URL        mqtt://host:port
+  --dsp-units N       media processing that it has (default 64)
+  --state FOLDER      what survives a restart: its key and its boot counter
+`
+
+const flags = {
+    id: { type: "string" },
+    "secret-file": { type: "string" },
+    ip: { type: "string" },
+    "link-port": { type: "string", default: "7400" },
+    "media-port": { type: "string", default: "7500" },
+    broker: { type: "string" },
+    "dsp-units": { type: "string", default: "64" },
+    state: { type: "string" },
+} as const
+
+export function parseOptions(words: string[]): OptionsResult {
+    let values: Record<string, string | undefined>
+    try {
+        values = parseArgs({ args: words, options: flags, strict: true }).values
+    } catch (error) {
+        return wrong((error as Error).message)
+    }
+    for (const name of ["id", "secret-file", "ip", "broker", "state"])
+        if (!values[name]) return wrong(`--${name} is missing`)
+    const id = values.id!
+    if (!isIdentifier(id)) return wrong(`--id ${id}: 1 to ${limits.identifierBytes} of a-z, 0-9 and "-" are needed`)
+    const ip = values.ip!
+    if (!isIPv4(ip) || ip === "0.0.0.0") return wrong(`--ip ${ip}: one IPv4 address of this machine is needed`)
+    const linkPort = wholeNumber(values["link-port"]!, 65535)
+    if (linkPort === undefined) return wrong("--link-port: 0 to 65535 is needed")
+    const mediaPort = wholeNumber(values["media-port"]!, 65535)
+    if (mediaPort === undefined) return wrong("--media-port: 0 to 65535 is needed")
+    if (linkPort === mediaPort && linkPort !== 0) return wrong("--link-port and --media-port must differ")
+    const dspUnits = wholeNumber(values["dsp-units"]!, 4294967295)
+    if (dspUnits === undefined) return wrong("--dsp-units: a whole number is needed")
+    const broker = parseBroker(values.broker!)
+    if (!broker) return wrong(`--broker ${values.broker}: mqtt://host:port is needed`)
+    const secret = readSecret(values["secret-file"]!)
+    if (!secret.ok) return secret
+    const options = { id, secret: secret.secret, ip, linkPort, mediaPort, broker, dspUnits, state: values.state! }
+    return { ok: true, options }
+}
+
+export function parseBroker(url: string): { host: string; port: number } | undefined {
+    if (!URL.canParse(url)) return undefined
+    const { protocol, hostname, port, username, password, pathname } = new URL(url)
+    if (protocol !== "mqtt:" || !hostname || username || password || pathname.length > 1) return undefined
+    return { host: hostname, port: port ? Number(port) : 1883 }
+}
+
+function readSecret(file: string): { ok: true; secret: string } | { ok: false; what: string } {
+    let secret: string
+    try {
+        secret = readFileSync(file, "utf8").trim()
+    } catch (error) {
+        return wrong(`--secret-file ${file}: ${(error as Error).message}`)
+    }
+    if (!secret || Buffer.byteLength(secret) > limits.secretBytes)
+        return wrong(`--secret-file ${file}: 1 to ${limits.secretBytes} bytes are needed`)
+    return { ok: true, secret }
+}
+
+function wholeNumber(text: string, most: number): number | undefined {
+    const value = Number(text)
+    return /^\d{1,10}$/.test(text) && value <= most ? value : undefined
+}
+
+function wrong(what: string): { ok: false; what: string } {
+    return { ok: false, what }
+}

@@ -1,0 +1,213 @@
+/**
+ * A routing server: binds the core to its links, its media plane, its MQTT connection and the clock.
+ *
+ * Owns the order in which events are applied and effects are performed, and starting and stopping. Never decides.
+ */
+
+import type { Logger } from "pino"
+import { type ControlMessage, controlShapes } from "../../protocol/link.ts"
+import type { ServerState } from "../../protocol/servers.ts"
+import { problemWith } from "../../protocol/shape.ts"
+import { dspFree, loadPercent } from "./core/dsp.ts"
+import type { Effect, Event, State } from "./core/model.ts"
+import { initialState, step } from "./core/step.ts"
+import type { Identity } from "./link/identity.ts"
+import { LinkSet } from "./link/link-set.ts"
+import { MediaPlane } from "./media/plane.ts"
+import { StateTeller } from "./server-state.ts"
+import { Signalling } from "./signalling.ts"
+
+export interface ServerParts {
+    id: string
+    ip: string
+    linkPort: number
+    mediaPort: number
+    broker: { host: string; port: number }
+    secret: string
+    dspUnits: number
+    boot: number
+    identity: Identity
+    randomSeed: number
+    log: Logger
+}
+
+const tickMs = 100
+const linksTold = 64
+
+export class RoutingServer {
+    readonly id: string
+    readonly ip: string
+    linkPort = 0
+    mediaPort = 0
+    readonly links: LinkSet
+    readonly media: MediaPlane
+    readonly #parts: ServerParts
+    readonly #log: Logger
+    readonly #teller = new StateTeller()
+    readonly #events: Event[] = []
+    #signalling: Signalling | undefined
+    #state: State | undefined
+    #timer: NodeJS.Timeout | undefined
+    #applying = false
+    #ignoredControl = 0
+
+    constructor(parts: ServerParts) {
+        this.#parts = parts
+        this.id = parts.id
+        this.ip = parts.ip
+        this.#log = parts.log
+        const { id, ip, boot: bootId, identity, linkPort, mediaPort, log } = parts
+        this.links = new LinkSet({
+            ...{ id, ip, bootId, identity, port: linkPort },
+            log: (level, what, details) => log[level](details, what),
+        })
+        this.media = new MediaPlane({
+            ...{ ip, port: mediaPort },
+            loadPercent: () => (this.#state ? loadPercent(this.#state) : 0),
+            sendOnLink: (peer, label, packet) => void this.links.sendMedia(peer, label, packet),
+            log: (event, details) => log.info(details, event),
+        })
+        this.links.on("linkUp", peer => this.#submit({ type: "linkUp", peer }))
+        this.links.on("linkDown", peer => this.#submit({ type: "linkDown", peer }))
+        this.links.on("control", (peer, message) => this.#onControl(peer, message))
+        this.links.on("media", (peer, label, packet) => this.media.receiveFromLink(peer, label, packet))
+    }
+
+    /** Listens and begins to connect to the broker. What went wrong, or undefined. */
+    async start(): Promise<string | undefined> {
+        const { id, ip, broker, secret, boot, identity, dspUnits, randomSeed, log } = this.#parts
+        try {
+            this.linkPort = (await this.links.start()).port
+        } catch (error) {
+            return `the link port cannot be had: ${(error as Error).message}`
+        }
+        const media = await this.media.start()
+        if (!media.ok) {
+            await this.links.close()
+            return `the media port cannot be had: ${media.what}`
+        }
+        this.mediaPort = media.value.port
+        const { linkPort, mediaPort } = this
+        const { fingerprint } = identity
+        this.#state = initialState({ id, ip, linkPort, mediaPort, fingerprint, boot, dspUnits }, randomSeed)
+        const submit = (event: Event) => this.#submit(event)
+        this.#signalling = new Signalling({ id, secret, broker, ip, boot, log, submit })
+        this.#timer = setInterval(() => {
+            this.#submit({ type: "tick" })
+            this.#tellState()
+        }, tickMs)
+        log.info({ ip, linkPort, mediaPort, boot, fingerprint }, "routing server listens")
+        return undefined
+    }
+
+    /** Resolves once the broker has let us in. */
+    get ready(): Promise<void> {
+        return this.#signalling?.ready ?? Promise.resolve()
+    }
+
+    /** Whether the group server has taken our hello. */
+    get registered(): boolean {
+        return this.#state?.registration.registered ?? false
+    }
+
+    /** The state as it is told to others. */
+    snapshot(): ServerState {
+        const state = this.#state
+        const { boot, dspUnits } = this.#parts
+        if (!state) return { boot, on: 0 }
+        let endpoints = 0
+        for (const attachment of state.attachments.values()) if (attachment.lostMs === undefined) endpoints++
+        const links = this.links
+            .snapshot()
+            .slice(0, linksTold)
+            .map(({ rs, up, delay }) => ({ rs, up: up ? 1 : 0, delay: delay ?? 0 }))
+        return { boot, on: 1, dspFree: dspFree(state), dspUnits, load: loadPercent(state), endpoints, links }
+    }
+
+    /** Sends everybody away with a reason, tells the group server and the neighbours, then stops. */
+    async stop(): Promise<void> {
+        clearInterval(this.#timer)
+        this.#submit({ type: "drain" })
+        await this.#signalling?.stop()
+        await this.media.close()
+        await this.links.close()
+        this.#log.info("stopped")
+    }
+
+    #onControl(peer: string, message: Record<string, unknown>) {
+        const kind = String(message.k)
+        const shape = Object.hasOwn(controlShapes, kind) ? controlShapes[kind as ControlMessage["k"]] : undefined
+        const problem = shape ? problemWith(shape, message) : `unknown kind "${kind.slice(0, 16)}"`
+        if (!problem) return this.#submit({ type: "control", peer, message: message as unknown as ControlMessage })
+        // A neighbour of another version may say this with every message.
+        if (this.#ignoredControl++ % 1000 === 0)
+            this.#log.warn({ peer, reason: problem, ignored: this.#ignoredControl }, "control message ignored")
+    }
+
+    /** Applies events one after the other; effects may cause more. */
+    #submit(event: Event) {
+        if (!this.#state) return
+        this.#events.push(event)
+        if (this.#applying) return
+        this.#applying = true
+        for (let next = this.#events.shift(); next; next = this.#events.shift()) {
+            try {
+                for (const effect of step(this.#state, next, performance.now())) this.#perform(effect)
+            } catch (error) {
+                // A broken invariant of ours; the other sessions go on.
+                this.#log.error({ event: next.type, err: error }, "event failed")
+            }
+            if (next.type === "connected") {
+                this.#teller.reset()
+                this.#tellState()
+            }
+        }
+        this.#applying = false
+    }
+
+    #perform(effect: Effect) {
+        switch (effect.type) {
+            case "toGroup":
+                return this.#signalling?.toGroup(effect.verb, effect.message)
+            case "toEndpoint":
+                return this.#signalling?.toEndpoint(effect.ep, effect.verb, effect.message, effect.replaces)
+            case "follow":
+                return this.#signalling?.follow(effect.ep)
+            case "unfollow":
+                return this.#signalling?.unfollow(effect.ep)
+            case "neighbours":
+                return this.links.setPeers(effect.peers)
+            case "control":
+                // A link that has just gone down says so by an event of its own.
+                this.links.sendControl(effect.peer, effect.message)
+                return
+            case "addLeg": {
+                const { sid, ep, ssrc, ip, port } = effect
+                const leg = { session: sid, endpoint: ep, ssrc, remoteIp: ip, remotePort: port }
+                const added = this.media.addLeg(leg)
+                if (!added.ok) this.#submit({ type: "legRefused", sid, ep, what: added.what })
+                return
+            }
+            case "removeLeg":
+                this.media.removeLeg(effect.ssrc)
+                return
+            case "addLink": {
+                const { sid, peer, labelOut, labelIn } = effect
+                const added = this.media.addLink({ session: sid, peer, labelOut, labelIn })
+                if (!added.ok) this.#log.warn({ sid, peer, reason: added.what }, "no media on the link")
+                return
+            }
+            case "removeLink":
+                this.media.removeLink(effect.sid, effect.peer)
+                return
+            case "log":
+                return this.#log[effect.level](effect.details, effect.what)
+        }
+    }
+
+    #tellState() {
+        const now = this.snapshot()
+        if (this.#signalling?.connected && this.#teller.isDue(now, performance.now()))
+            this.#signalling.publishState(now)
+    }
+}

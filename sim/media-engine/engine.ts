@@ -1,0 +1,310 @@
+/**
+ * A board's media engine: the leg to a routing server, microphone and speaker, mute and volume, probes and the watch.
+ *
+ * Owns the UDP socket on the board's own address and everything that is heard or said. Never decides: the firmware opens, closes
+ * and mutes (through `server.ts`). Starts muted and closed; `close`, `stop` and `start` never lift a mute.
+ * It works in pieces of 5 ms, as a sound card does: what is captured in a piece is complete at its tick, what is played is
+ * handed over one piece ahead.
+ */
+
+import { randomInt } from "node:crypto"
+import { encodePcmu, pcmuPayloadType, pcmuSilence } from "../../media/g711.ts"
+import { JitterBuffer } from "../../media/jitter-buffer.ts"
+import { power, powerToDb } from "../../media/level.ts"
+import type { Outcome } from "../../media/outcome.ts"
+import { success } from "../../media/outcome.ts"
+import { RtpHeader, readRtp, rtpHeaderBytes, writeRtp } from "../../media/rtp.ts"
+import { systemClock, Ticker } from "../../media/ticker.ts"
+import { openUdp, type UdpIo, type UdpRefusal } from "../../media/udp.ts"
+import { probeAnswers, probeAsks, probeBytes, readProbe, writeProbe } from "../../protocol/probe.ts"
+import type { MediaEngineStatistics } from "./interface.ts"
+import { Microphone } from "./microphone.ts"
+import { Prober, type ProberEffect } from "./prober.ts"
+import { Recorder } from "./recorder.ts"
+import type { Speaker } from "./speaker.ts"
+import { Underlay, type UnderlayOptions } from "./underlay.ts"
+
+export const soundRate = 8000
+const pieceMs = 5
+const pieceSamples = (soundRate * pieceMs) / 1000
+const levelPieces = 100 / pieceMs
+const legSilenceMs = 2000
+const jitterFloorMs = 4
+const jitterMaxMs = 250
+const frameMsMax = 60
+const packetBuffers = 4
+
+/** One timer for all boards of a process. A stall of up to 200 ms loses no sound, as the buffers of a sound card are that long. */
+const soundTicker = new Ticker(pieceMs, systemClock, 200)
+
+export type EngineEvent =
+    | Exclude<ProberEffect, { type: "send" }>
+    | { type: "legLost"; ssrc: number }
+    /** Register values that changed by themselves. */
+    | { type: "changed" }
+
+export interface LegOptions {
+    ssrc: number
+    ip: string
+    port: number
+    payloadType: number
+    frameMs: number
+}
+
+interface Leg extends LegOptions {
+    jitter: JitterBuffer
+    frame: Int16Array
+    filled: number
+    packets: Buffer[]
+    sent: number
+    sequence: number
+    timestampStart: number
+    heardMs: number
+    lost: boolean
+}
+
+export interface EngineOptions {
+    ipAddress: string
+    port: number
+    recordSeconds: number
+    underlay: UnderlayOptions
+    onEvent: (event: EngineEvent) => void
+    log?: (event: string, details: Record<string, unknown>) => void
+}
+
+export class Engine {
+    readonly microphone = new Microphone()
+    readonly captured: Recorder
+    readonly played: Recorder
+    readonly underlay: Underlay
+    speaker: Speaker | undefined
+    muted = true
+    volume = 50
+
+    private io: UdpIo | undefined
+    private leg: Leg | undefined
+    private readonly prober = new Prober(randomInt(2 ** 31))
+    private readonly header = new RtpHeader()
+    private readonly probeOut = Buffer.alloc(probeBytes)
+    private readonly heard = new Int16Array(pieceSamples)
+    private readonly said = new Int16Array(pieceSamples)
+    private readonly inputPowers = new Float64Array(levelPieces)
+    private readonly outputPowers = new Float64Array(levelPieces)
+    private lastTick = 0
+    private refused = 0
+
+    constructor(private readonly options: EngineOptions) {
+        this.captured = new Recorder(soundRate, options.recordSeconds)
+        this.played = new Recorder(soundRate, options.recordSeconds)
+        this.underlay = new Underlay(options.underlay)
+    }
+
+    async start(): Promise<Outcome<{ ip: string; port: number }, UdpRefusal>> {
+        const { ipAddress: ip, port } = this.options
+        if (!this.io) {
+            const opened = await openUdp(ip, port, (datagram, fromIp, fromPort) => {
+                if (this.underlay.isTransparentFor(fromIp))
+                    this.receive(datagram, fromIp, fromPort, systemClock.nowMs())
+                else this.underlay.pass(fromIp, atMs => this.receive(datagram, fromIp, fromPort, atMs))
+            })
+            if (!opened.ok) return opened
+            this.io = opened.value
+            this.lastTick = 0
+            soundTicker.add(this)
+        }
+        this.options.onEvent({ type: "changed" })
+        return success({ ip, port: this.io.port })
+    }
+
+    async stop(): Promise<void> {
+        const io = this.io
+        if (!io) return
+        soundTicker.remove(this)
+        this.close()
+        this.apply(this.prober.watch("", 0, 0, 0))
+        this.muted = true
+        this.underlay.clear()
+        this.io = undefined
+        this.options.onEvent({ type: "changed" })
+        await io.close()
+    }
+
+    get isOpen(): boolean {
+        return this.leg !== undefined
+    }
+
+    /** Where the engine sends from; port 0 while it is stopped. */
+    get address(): { ip: string; port: number } {
+        return { ip: this.options.ipAddress, port: this.io?.port ?? 0 }
+    }
+
+    /** Opens the leg in place of any other. What cannot be carried is lost at once, so that nobody waits for it. */
+    open(options: LegOptions): void {
+        this.close()
+        const { ssrc, port, payloadType, frameMs } = options
+        const carried =
+            payloadType === pcmuPayloadType && frameMs > 0 && frameMs <= frameMsMax && frameMs % pieceMs === 0
+        if (!this.io || !carried || port === 0) {
+            this.options.log?.("leg refused", { ...options, running: this.io !== undefined })
+            this.options.onEvent({ type: "legLost", ssrc })
+            return
+        }
+        const frameSamples = (frameMs * soundRate) / 1000
+        this.leg = {
+            ...options,
+            jitter: new JitterBuffer({
+                rate: soundRate,
+                pullSamples: pieceSamples,
+                floorMs: jitterFloorMs,
+                maxMs: jitterMaxMs,
+            }),
+            frame: new Int16Array(frameSamples),
+            filled: 0,
+            packets: Array.from({ length: packetBuffers }, () => Buffer.alloc(rtpHeaderBytes + frameSamples)),
+            sent: 0,
+            sequence: randomInt(65536),
+            timestampStart: randomInt(2 ** 32),
+            heardMs: systemClock.nowMs(),
+            lost: false,
+        }
+        this.options.onEvent({ type: "changed" })
+    }
+
+    close(): void {
+        if (!this.leg) return
+        this.leg = undefined
+        this.outputPowers.fill(0)
+        this.options.onEvent({ type: "changed" })
+    }
+
+    probe(tag: number, ip: string, port: number, count: number): void {
+        this.apply(this.prober.probe(tag, ip, this.io ? port : 0, count, systemClock.nowMs()))
+    }
+
+    watch(ip: string, port: number, intervalMs: number): void {
+        this.apply(this.prober.watch(ip, this.io ? port : 0, intervalMs, systemClock.nowMs()))
+    }
+
+    statistics(): MediaEngineStatistics {
+        const jitter = this.leg?.jitter.statistics()
+        const { done, late, skipped, latenessMaxMs } = soundTicker.statistics()
+        return {
+            open: this.isOpen,
+            muted: this.muted,
+            volume: this.volume,
+            sent: this.leg?.sent ?? 0,
+            received: jitter?.received ?? 0,
+            lost: jitter?.lost ?? 0,
+            late: jitter?.late ?? 0,
+            duplicates: jitter?.duplicates ?? 0,
+            concealed: Math.ceil((jitter?.concealedSamples ?? 0) / (this.leg?.frame.length ?? 1)),
+            jitterMs: jitter?.jitterMs ?? 0,
+            delayMs: jitter?.delayMs ?? 0,
+            inputDb: meanDb(this.inputPowers),
+            outputDb: meanDb(this.outputPowers),
+            refused: this.refused,
+            ticks: { done, late, skipped, latenessMaxMs },
+        }
+    }
+
+    /** Part of the ticker: one piece in and one piece out. */
+    onTick(deadlineMs: number, tick: number): void {
+        this.underlay.run(deadlineMs)
+        if (this.lastTick > 0 && tick > this.lastTick + 1)
+            this.microphone.skip((tick - this.lastTick - 1) * pieceSamples)
+        this.lastTick = tick
+        this.capture(deadlineMs, tick)
+        this.play(deadlineMs, tick)
+        this.apply(this.prober.tick(systemClock.nowMs()))
+        this.checkLeg(deadlineMs)
+    }
+
+    private capture(deadlineMs: number, tick: number): void {
+        this.microphone.read(this.said, pieceSamples)
+        this.captured.append(deadlineMs - pieceMs, this.said, pieceSamples)
+        this.inputPowers[tick % levelPieces] = power(this.said)
+        const leg = this.leg
+        if (!leg) return
+        if (this.muted) leg.frame.fill(0, leg.filled, leg.filled + pieceSamples)
+        else leg.frame.set(this.said, leg.filled)
+        leg.filled += pieceSamples
+        if (leg.filled < leg.frame.length) return
+        leg.filled = 0
+        this.sendFrame(leg, tick)
+    }
+
+    private sendFrame(leg: Leg, tick: number): void {
+        const packet = leg.packets[leg.sent % packetBuffers]!
+        // From the number of the tick: pieces that a stall left out leave a gap in time, as they should.
+        const timestamp = leg.timestampStart + tick * pieceSamples - leg.frame.length
+        writeRtp(packet, leg.sent === 0, leg.payloadType, leg.sequence + leg.sent, timestamp, leg.ssrc)
+        // A word begun before the press is held back whole: a muted engine sends silence from the next packet on.
+        if (this.muted) packet.fill(pcmuSilence, rtpHeaderBytes)
+        else encodePcmu(leg.frame, leg.frame.length, packet, rtpHeaderBytes)
+        leg.sent++
+        this.send(packet, leg.ip, leg.port)
+    }
+
+    private play(deadlineMs: number, tick: number): void {
+        const heard = this.heard
+        const leg = this.leg
+        if (leg) {
+            leg.jitter.pull(heard, deadlineMs)
+            if (this.volume < 100)
+                for (let i = 0; i < pieceSamples; i++) heard[i] = Math.round((heard[i]! * this.volume) / 100)
+            this.played.append(deadlineMs + pieceMs, heard, pieceSamples)
+        } else heard.fill(0)
+        this.outputPowers[tick % levelPieces] = power(heard)
+        this.speaker?.write(deadlineMs + pieceMs, heard, pieceSamples)
+    }
+
+    private checkLeg(nowMs: number): void {
+        const leg = this.leg
+        if (!leg || leg.lost || nowMs - leg.heardMs <= legSilenceMs) return
+        leg.lost = true
+        this.options.onEvent({ type: "legLost", ssrc: leg.ssrc })
+    }
+
+    private receive(datagram: Buffer, ip: string, port: number, atMs: number): void {
+        const probe = readProbe(datagram)
+        if (probe) {
+            if (probe.kind === probeAnswers) this.apply(this.prober.answered(probe, ip, port, atMs))
+            else this.refused++
+            return
+        }
+        const leg = this.leg
+        const isOurs = leg && leg.ip === ip && leg.port === port && readRtp(datagram, this.header)
+        if (!isOurs || this.header.payloadType !== leg.payloadType) {
+            this.refused++
+            return
+        }
+        leg.heardMs = atMs
+        leg.lost = false
+        leg.jitter.push(datagram, this.header, atMs, Math.max(0, atMs - soundTicker.nextDeadlineMs))
+    }
+
+    private send(packet: Buffer, ip: string, port: number): void {
+        if (this.underlay.isTransparentFor(ip)) this.io?.send(packet, ip, port)
+        else {
+            const copy = Buffer.from(packet)
+            this.underlay.pass(ip, () => this.io?.send(copy, ip, port))
+        }
+    }
+
+    private apply(effects: ProberEffect[]): void {
+        for (const effect of effects) {
+            if (effect.type !== "send") this.options.onEvent(effect)
+            else {
+                const { ip, port, sequence, tag } = effect
+                writeProbe(this.probeOut, { kind: probeAsks, load: 0, sequence, tag })
+                this.send(Buffer.from(this.probeOut), ip, port)
+            }
+        }
+    }
+}
+
+function meanDb(powers: Float64Array): number {
+    let sum = 0
+    for (const value of powers) sum += value
+    return powerToDb(sum / powers.length)
+}

@@ -1,0 +1,461 @@
+import assert from "node:assert/strict"
+import { describe, test } from "node:test"
+import { member, of, Play, requests, told } from "./play.ts"
+
+describe("registering with the group server", () => {
+    test("says hello after every connect, repeats it until it is answered, and again after the group server's new birth", () => {
+        const play = new Play()
+        const [hello] = requests(play.feed({ type: "connected" }), "hello")
+        assert.deepEqual(hello, {
+            ...{ id: 1, v: 1, boot: 3, ip: "127.0.1.11", linkPort: 7400, mediaPort: 7500 },
+            ...{ fingerprint: "f".repeat(64), dspUnits: 8 },
+        })
+        assert.deepEqual(requests(play.feed({ type: "groupState", state: { boot: 5, on: 1 } }), "hello"), [])
+        assert.deepEqual(requests(play.pass(3000), "hello"), [hello], "repeated under the same id")
+        play.group({ verb: "done", message: { re: 1, nowMs: 1_800_000_000_000 } })
+        assert.deepEqual(requests(play.pass(10_000), "hello"), [])
+
+        assert.deepEqual(requests(play.feed({ type: "groupState", state: { boot: 5, on: 0 } }), "hello"), [])
+        assert.equal(play.state.registration.registered, false)
+        assert.deepEqual(requests(play.pass(10_000), "hello"), [], "nobody would hear it")
+        assert.equal(requests(play.feed({ type: "groupState", state: { boot: 6, on: 1 } }), "hello").length, 1)
+        // The Will of its former life comes late.
+        play.feed({ type: "groupState", state: { boot: 5, on: 0 } })
+        assert.equal(play.state.registration.group?.on, 1)
+    })
+
+    test("tells a group server that was restarted who is in which session", () => {
+        const play = new Play()
+        play.register()
+        play.session()
+        play.attach("ep-a")
+        const [joined] = requests(play.join("ep-a"), "joined")
+        play.group({ verb: "done", message: { re: joined.id } })
+        play.feed({ type: "groupState", state: { boot: 6, on: 1 } })
+        play.feed({ type: "groupState", state: { boot: 7, on: 1 } })
+        const again = requests(play.register(), "joined")
+        assert.deepEqual(
+            again.map(({ sid, ep }) => [sid, ep]),
+            [["s1", "ep-a"]],
+        )
+    })
+
+    test("tries again later when it is refused", () => {
+        const play = new Play()
+        const [hello] = requests(play.feed({ type: "connected" }), "hello")
+        play.group({ verb: "refused", message: { re: hello.id, reason: "unknown-server", who: "operator" } })
+        assert.equal(requests(play.pass(9900), "hello").length, 0)
+        assert.equal(requests(play.pass(200), "hello").length, 1)
+    })
+
+    test("[claim 7] links to the static neighbours of the newest list only", () => {
+        const play = new Play()
+        const peer = (rs: string, isStatic: 0 | 1) => {
+            const address = { ip: "127.0.1.12", linkPort: 7400, fingerprint: "e".repeat(64) }
+            return { rs, ...address, static: isStatic }
+        }
+        const list = [peer("rs-b", 1), peer("rs-c", 0)]
+        const effects = play.group({ verb: "peers", message: { n: 4, list } })
+        assert.deepEqual(
+            of(effects, "neighbours").map(effect => effect.peers.map(each => each.rs)),
+            [["rs-b"]],
+        )
+        assert.deepEqual(play.group({ verb: "peers", message: { n: 3, list: [] } }), [], "old news")
+        assert.equal(play.state.peers.list.length, 2, "the others are kept for the topology to come")
+    })
+})
+
+describe("a join", () => {
+    test("[claim 1] of a member is done with all that its media engine needs, and is reported", () => {
+        const play = new Play()
+        play.register()
+        play.session({ members: [member("ep-a", "rs-a")] })
+        assert.deepEqual(told(play.attach("ep-a"), "ep-a"), [["done", { re: 1, load: 0 }]])
+        const effects = play.join("ep-a")
+        const [leg] = of(effects, "addLeg")
+        assert.deepEqual(told(effects, "ep-a"), [
+            [
+                "done",
+                {
+                    ...{ re: 2, sid: "s1", ip: "127.0.1.11", port: 7500, ssrc: leg.ssrc },
+                    ...{ pt: 0, frameMs: 20, people: 1 },
+                },
+            ],
+        ])
+        assert.ok(leg.ssrc > 0)
+        assert.equal(requests(effects, "joined").length, 1)
+    })
+
+    test("that comes twice is answered as before, also after the endpoint has left", () => {
+        const play = new Play()
+        play.session()
+        play.attach("ep-a")
+        const first = told(play.join("ep-a"), "ep-a")
+        play.ask("ep-a", { verb: "leave", message: { id: 3, sid: "s1" } })
+        const again = play.join("ep-a")
+        assert.deepEqual(told(again, "ep-a"), first)
+        assert.deepEqual(of(again, "addLeg"), [])
+    })
+
+    test("of an unknown session waits for the group server, once, and goes on with its answer", () => {
+        const play = new Play()
+        play.register()
+        play.attach("ep-a")
+        const asked = play.join("ep-a")
+        assert.deepEqual(told(asked, "ep-a"), [])
+        const [want] = requests(asked, "want")
+        assert.deepEqual([want.sid, want.ep], ["s1", "ep-a"])
+        assert.deepEqual(play.join("ep-a"), [], "the same request while it waits")
+        play.pass(500)
+        play.group({ verb: "done", message: { re: want.id } })
+        assert.deepEqual(
+            told(play.session(), "ep-a").map(([verb]) => verb),
+            ["done"],
+        )
+        assert.deepEqual(told(play.pass(5000), "ep-a"), [])
+    })
+
+    test("of an unknown session is refused with the group server's reason, or after 3 s without one", () => {
+        const play = new Play()
+        play.register()
+        play.attach("ep-a")
+        const [want] = requests(play.join("ep-a"), "want")
+        const no = { re: want.id, reason: "not-open", what: "opens at ten", who: "you", next: 1_800_000_300 } as const
+        assert.deepEqual(told(play.group({ verb: "refused", message: no }), "ep-a"), [["refused", { ...no, re: 2 }]])
+
+        play.join("ep-a", "s2", 3)
+        assert.deepEqual(told(play.pass(2900), "ep-a"), [])
+        const [[verb, message]] = told(play.pass(100), "ep-a")
+        assert.deepEqual([verb, message.re, message.reason], ["refused", 3, "unavailable"])
+    })
+
+    test("of one who is not a member is refused after the group server was asked", () => {
+        const play = new Play()
+        play.register()
+        play.session()
+        play.attach("ep-x")
+        assert.equal(requests(play.join("ep-x"), "want").length, 1)
+        const [[verb, message]] = told(play.pass(3000), "ep-x")
+        assert.deepEqual([verb, message.reason, message.who], ["refused", "not-a-member", "organiser"])
+    })
+
+    test("by one who was invited a moment ago is done, though the news comes after the press", () => {
+        const play = new Play()
+        play.register()
+        play.session()
+        play.attach("ep-x")
+        play.join("ep-x")
+        const news = play.session({ n: 2, members: [member("ep-a", "rs-a"), member("ep-x", "rs-a")] })
+        assert.equal(told(news, "ep-x")[0][0], "done")
+    })
+
+    test("[claim 14] is refused when media processing units are short, naming how many", () => {
+        const play = new Play("rs-a", 2)
+        play.session({ members: ["ep-a", "ep-b", "ep-c"].map(ep => member(ep, "rs-a")) })
+        for (const ep of ["ep-a", "ep-b", "ep-c"]) play.attach(ep)
+        for (const ep of ["ep-a", "ep-b"]) assert.equal(told(play.join(ep), ep)[0][0], "done")
+        const [[verb, message]] = told(play.join("ep-c"), "ep-c")
+        assert.deepEqual(
+            [verb, message],
+            ["refused", { re: 2, reason: "no-dsp", what: "1 DSP units short: 1 needed, 0 free", who: "operator" }],
+        )
+        play.ask("ep-a", { verb: "leave", message: { id: 3, sid: "s1" } })
+        assert.equal(told(play.join("ep-c", "s1", 3), "ep-c")[0][0], "done")
+    })
+
+    test("is refused without a link to the source, and done once there is one", () => {
+        const play = new Play()
+        play.session({ source: "rs-b" })
+        play.attach("ep-a")
+        const [[, refusal]] = told(play.join("ep-a"), "ep-a")
+        assert.deepEqual([refusal.reason, refusal.what], ["no-path", "no link to rs-b"])
+        play.feed({ type: "linkUp", peer: "rs-b" })
+        assert.equal(told(play.join("ep-a", "s1", 3), "ep-a")[0][0], "done")
+    })
+
+    test("without an attachment, or with an address that is none, is refused", () => {
+        const play = new Play()
+        play.session()
+        assert.equal(told(play.join("ep-a"), "ep-a")[0][1].reason, "not-attached")
+        play.attach("ep-a")
+        for (const [id, ip] of ["0.0.0.1", "224.0.0.1", "1.2.3.256", "255.255.255.255"].entries()) {
+            const message = { id: 10 + id, sid: "s1", ip, port: 6000 }
+            assert.equal(told(play.ask("ep-a", { verb: "join", message }), "ep-a")[0][1].reason, "malformed")
+        }
+    })
+
+    test("of another session leaves the first", () => {
+        const play = new Play("rs-a", 1)
+        for (const sid of ["s1", "s2"]) play.session({ sid, members: [member("ep-a", "rs-a")] })
+        play.register()
+        play.attach("ep-a")
+        play.join("ep-a", "s1", 2)
+        const effects = play.join("ep-a", "s2", 3)
+        assert.equal(told(effects, "ep-a")[0][0], "done")
+        assert.equal(of(effects, "removeLeg").length, 1)
+        assert.equal(requests(effects, "left")[0].sid, "s1")
+    })
+})
+
+describe("an endpoint", () => {
+    function inSession() {
+        const play = new Play()
+        play.register()
+        play.session({ members: [member("ep-a", "rs-a"), member("ep-b", "rs-a")] })
+        for (const ep of ["ep-a", "ep-b"]) {
+            play.attach(ep)
+            play.join(ep)
+        }
+        return play
+    }
+    const state = (boot: number, on: number, rs?: string) => ({ boot, on, ...(rs && { rs }) })
+
+    test("that leaves is reported, and the others hear how many are left", () => {
+        const play = inSession()
+        const effects = play.ask("ep-a", { verb: "leave", message: { id: 3, sid: "s1" } })
+        assert.deepEqual(told(effects, "ep-a"), [["done", { re: 3 }]])
+        assert.deepEqual(told(effects, "ep-b"), [["roster", { sid: "s1", people: 1 }]])
+        assert.equal(of(effects, "removeLeg").length, 1)
+        assert.equal(requests(effects, "left").length, 1)
+        const again = play.ask("ep-a", { verb: "leave", message: { id: 4, sid: "s1" } })
+        assert.deepEqual(again, [{ type: "toEndpoint", ep: "ep-a", verb: "done", message: { re: 4 } }])
+    })
+
+    test("whose state says off is released, and told when it comes back in the same life", () => {
+        const play = inSession()
+        const gone = play.feed({ type: "endpointState", ep: "ep-a", state: state(1, 0) })
+        assert.equal(of(gone, "removeLeg").length, 1)
+        assert.deepEqual(told(gone, "ep-b"), [["roster", { sid: "s1", people: 1 }]])
+        assert.deepEqual(told(gone, "ep-a"), [])
+        const back = play.feed({ type: "endpointState", ep: "ep-a", state: state(1, 1, "rs-a") })
+        assert.deepEqual(told(back, "ep-a"), [["bye", { reason: "not-attached" }]])
+        assert.equal(told(play.join("ep-a", "s1", 9), "ep-a")[0][1].reason, "not-attached")
+        play.attach("ep-a")
+        assert.equal(told(play.join("ep-a", "s1", 10), "ep-a")[0][0], "done")
+    })
+
+    test("is kept when the Will of an earlier life or its state from before the attach comes late", () => {
+        const play = new Play()
+        play.session()
+        play.attach("ep-a", 5)
+        play.join("ep-a")
+        for (const late of [state(4, 0), state(4, 1, "rs-b"), state(5, 1, "rs-b"), state(5, 1)])
+            assert.deepEqual(of(play.feed({ type: "endpointState", ep: "ep-a", state: late }), "removeLeg"), [])
+        play.feed({ type: "endpointState", ep: "ep-a", state: state(5, 1, "rs-a") })
+        const moved = play.feed({ type: "endpointState", ep: "ep-a", state: state(5, 1, "rs-b") })
+        assert.equal(of(moved, "removeLeg").length, 1)
+        assert.deepEqual(of(moved, "unfollow"), [{ type: "unfollow", ep: "ep-a" }])
+    })
+
+    test("that has started anew has left its session, and its request ids count anew", () => {
+        const play = inSession()
+        const effects = play.ask("ep-a", { verb: "attach", message: { id: 1, boot: 2 } })
+        assert.equal(of(effects, "removeLeg").length, 1)
+        const joined = play.join("ep-a")
+        assert.equal(of(joined, "addLeg").length, 1, "not the answer of the former life")
+    })
+
+    test("that believes to be attached to a server which has restarted is told, and other states end the subscription", () => {
+        const play = new Play()
+        const believes = play.feed({ type: "endpointState", ep: "ep-a", state: state(1, 1, "rs-a") })
+        assert.deepEqual(told(believes, "ep-a"), [["bye", { reason: "not-attached" }]])
+        const elsewhere = play.feed({ type: "endpointState", ep: "ep-b", state: state(1, 1, "rs-b") })
+        assert.deepEqual(elsewhere, [{ type: "unfollow", ep: "ep-b" }])
+    })
+
+    test("hears bye when the session ends, is cancelled, or it is no member any more", () => {
+        const play = inSession()
+        const effects = play.session({ n: 2, members: [member("ep-b", "rs-a")] })
+        assert.deepEqual(told(effects, "ep-a"), [["bye", { sid: "s1", reason: "not-a-member" }]])
+        const over = play.group({ verb: "end", message: { sid: "s1", reason: "ended" } })
+        assert.deepEqual(told(over, "ep-b"), [["bye", { sid: "s1", reason: "ended" }]])
+        assert.equal(of(over, "removeLeg").length, 1)
+        assert.equal(told(play.join("ep-b", "s1", 9), "ep-b")[0][1].reason, "ended")
+        play.session({ n: 2 })
+        assert.equal(play.state.sessions.size, 0, "old news does not revive it")
+    })
+
+    test("hears bye from a server that is stopped, which takes nobody new", () => {
+        const play = inSession()
+        const effects = play.feed({ type: "drain" })
+        assert.deepEqual(told(effects, "ep-a"), [["bye", { reason: "draining" }]])
+        assert.equal(of(effects, "removeLeg").length, 2)
+        assert.equal(requests(effects, "left").length, 2)
+        assert.equal(told(play.attach("ep-c"), "ep-c")[0][1].reason, "draining")
+    })
+
+    test("is let go when the media plane cannot take its leg", () => {
+        const play = inSession()
+        const effects = play.feed({ type: "legRefused", sid: "s1", ep: "ep-a", what: "full" })
+        assert.deepEqual(told(effects, "ep-a"), [["bye", { sid: "s1", reason: "unavailable" }]])
+    })
+})
+
+describe("a session's tree", () => {
+    test("carries the session once both sides have bound, and not after the link is down, unbound or the session over", () => {
+        const play = new Play()
+        play.feed({ type: "linkUp", peer: "rs-b" })
+        assert.deepEqual(of(play.session(), "control"), [
+            { type: "control", peer: "rs-b", message: { k: "bind", sid: "s1", label: 1 } },
+        ])
+        const bind = (label: number) =>
+            play.feed({ type: "control", peer: "rs-b", message: { k: "bind", sid: "s1", label } })
+        const link = { sid: "s1", peer: "rs-b" }
+        assert.deepEqual(of(bind(77), "addLink"), [{ type: "addLink", ...link, labelOut: 77, labelIn: 1 }])
+        assert.deepEqual(of(play.feed({ type: "linkDown", peer: "rs-b" }), "removeLink"), [
+            { type: "removeLink", ...link },
+        ])
+        const again = of(play.feed({ type: "linkUp", peer: "rs-b" }), "control")
+        assert.deepEqual(again[0].message, { k: "bind", sid: "s1", label: 2 })
+        assert.equal(of(bind(78), "addLink").length, 1)
+        const over = play.group({ verb: "end", message: { sid: "s1", reason: "ended" } })
+        assert.deepEqual(of(over, "removeLink"), [{ type: "removeLink", ...link }])
+        assert.deepEqual(of(over, "control")[0].message, { k: "unbind", sid: "s1" })
+    })
+
+    test("takes a label that came before the session was known, and none from a server outside of the tree", () => {
+        const play = new Play("rs-b")
+        for (const peer of ["rs-a", "rs-c"]) play.feed({ type: "linkUp", peer })
+        for (const [peer, label] of [
+            ["rs-a", 5],
+            ["rs-c", 6],
+        ] as const)
+            play.feed({ type: "control", peer, message: { k: "bind", sid: "s1", label } })
+        const links = of(play.session({ source: "rs-a" }), "addLink")
+        assert.deepEqual(
+            links.map(link => [link.peer, link.labelOut]),
+            [["rs-a", 5]],
+        )
+    })
+
+    test("of three servers lets every one know how many people there are", () => {
+        const plays = new Map(["rs-a", "rs-b", "rs-c"].map(id => [id, new Play(id)]))
+        const members = ["a", "b", "c"].map(x => member(`ep-${x}`, `rs-${x}`))
+        /** Delivers control messages between the servers until nobody has any. */
+        const settle = () => {
+            for (let moved = true; moved; ) {
+                moved = false
+                for (const [from, play] of plays)
+                    for (const effect of play.effects.splice(0)) {
+                        if (effect.type !== "control") continue
+                        moved = true
+                        plays.get(effect.peer)!.feed({ type: "control", peer: from, message: effect.message })
+                    }
+            }
+        }
+        const rosters = new Map<string, number>()
+        for (const [id, play] of plays) {
+            for (const peer of plays.keys()) if (peer !== id) play.feed({ type: "linkUp", peer })
+            play.session({ source: "rs-a", members })
+        }
+        settle()
+        for (const [id, play] of plays) {
+            const ep = `ep-${id.slice(3)}`
+            play.attach(ep)
+            play.join(ep)
+            settle()
+        }
+        for (const [id, play] of plays)
+            for (const leg of play.state.sessions.get("s1")!.legs.values()) rosters.set(id, leg.toldPeople)
+        assert.deepEqual([...rosters.values()], [3, 3, 3])
+
+        plays.get("rs-b")!.ask("ep-b", { verb: "leave", message: { id: 9, sid: "s1" } })
+        settle()
+        assert.equal(plays.get("rs-c")!.state.sessions.get("s1")!.legs.get("ep-c")!.toldPeople, 2)
+        plays.get("rs-a")!.feed({ type: "linkDown", peer: "rs-c" })
+        assert.equal(plays.get("rs-a")!.state.sessions.get("s1")!.legs.get("ep-a")!.toldPeople, 1)
+    })
+})
+
+describe("under random events", () => {
+    test("units, legs and answers always add up", () => {
+        const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
+        let random = seed
+        const below = (n: number) => {
+            random = (Math.imul(random, 1103515245) + 12345) & 0x7fffffff
+            return (random >>> 8) % n
+        }
+        const pick = <T>(list: T[]) => list[below(list.length)]
+        const play = new Play("rs-a", 5)
+        const eps = ["ep-a", "ep-b", "ep-c", "ep-d"]
+        const sids = ["s1", "s2", "s3"]
+        const peers = ["rs-b", "rs-c"]
+        const open = new Map<string, number>()
+        const legs = new Set<number>()
+        let id = 0
+        let n = 0
+        for (let i = 0; i < 20_000; i++) {
+            const ep = pick(eps)
+            const sid = pick(sids)
+            const peer = pick(peers)
+            const chance = below(14)
+            let asked: string | undefined
+            if (chance < 7) {
+                id++
+                asked = `${ep} ${id}`
+                open.set(asked, play.nowMs)
+            }
+            const effects =
+                chance < 1
+                    ? play.ask(ep, { verb: "attach", message: { id, boot: 1 + below(3) } })
+                    : chance < 5
+                      ? play.join(ep, sid, id)
+                      : chance < 6
+                        ? play.ask(ep, { verb: "leave", message: { id, sid } })
+                        : chance < 7
+                          ? play.ask(ep, { verb: "detach", message: { id } })
+                          : chance < 8
+                            ? play.session({
+                                  sid,
+                                  n: ++n,
+                                  source: pick(["rs-a", ...peers]),
+                                  state: pick(["opening", "open"]),
+                                  members: eps
+                                      .filter(() => below(3) > 0)
+                                      .map(each => member(each, pick(["rs-a", ...peers]))),
+                              })
+                            : chance < 9
+                              ? play.group({ verb: "end", message: { sid, reason: "ended" } })
+                              : chance < 10
+                                ? play.feed({ type: pick(["linkUp", "linkDown"]), peer })
+                                : chance < 11
+                                  ? play.feed({
+                                        type: "control",
+                                        peer,
+                                        message: { k: "bind", sid, label: 1 + below(9) },
+                                    })
+                                  : chance < 12
+                                    ? play.feed({
+                                          type: "control",
+                                          peer,
+                                          message: { k: "count", sid, people: below(65) },
+                                      })
+                                    : chance < 13
+                                      ? play.feed({
+                                            type: "endpointState",
+                                            ep,
+                                            state: { boot: 1 + below(3), on: below(2), rs: pick(["rs-a", "rs-b"]) },
+                                        })
+                                      : play.pass(100 * (1 + below(10)))
+            // A new life, or the end of one, voids what the endpoint has asked for.
+            if (chance < 1 || chance === 12)
+                for (const request of open.keys())
+                    if (request.startsWith(`${ep} `) && request !== asked) open.delete(request)
+            for (const effect of effects) {
+                if (effect.type === "addLeg") legs.add(effect.ssrc)
+                if (effect.type === "removeLeg") assert.ok(legs.delete(effect.ssrc), `seed ${seed}: removed twice`)
+                if (effect.type === "toEndpoint" && "re" in effect.message)
+                    open.delete(`${effect.ep} ${effect.message.re}`)
+                if (effect.type === "toEndpoint")
+                    assert.ok(JSON.stringify(effect.message).length <= 1024, `seed ${seed}: too long`)
+            }
+            const held = [...play.state.sessions.values()].flatMap(session => [...session.legs.values()])
+            assert.deepEqual(new Set(held.map(leg => leg.ssrc)), legs, `seed ${seed}: legs`)
+            assert.ok(legs.size <= 5, `seed ${seed}: more legs than units`)
+            assert.equal(play.state.ssrcs.size, legs.size, `seed ${seed}: numbers of legs`)
+            for (const [request, atMs] of open)
+                assert.ok(play.nowMs - atMs <= 3100, `seed ${seed}: ${request} without an answer`)
+            play.effects.length = 0
+        }
+    })
+})
