@@ -21,6 +21,7 @@ import {
     type LinkStateLimits,
     linkStateDefaults,
 } from "../../servers/routing/route/link-state.ts"
+import { maximumCost } from "../../servers/routing/route/graph.ts"
 import { RoutingTable } from "../../servers/routing/route/routing-table.ts"
 import { Agenda } from "./agenda.ts"
 import type { Random } from "./random.ts"
@@ -64,8 +65,6 @@ interface Node {
     crashed: boolean
 }
 
-/** Cost of a link that is about to be dropped, 0.01 ms. */
-const maximumCost = 100_000_000
 
 export class Overlay {
     readonly agenda = new Agenda()

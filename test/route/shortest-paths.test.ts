@@ -28,14 +28,14 @@ function randomGraph(vertices: number, degree: number, random: () => number) {
 }
 
 /** Bellman and Ford, the slow way that nobody doubts. */
-function plainDistances(graph: Graph, root: number): Float64Array {
-    const distance = new Float64Array(graph.vertices).fill(unreachable)
+function plainDistances(graph: Graph, root: number): Int32Array {
+    const distance = new Int32Array(graph.vertices).fill(unreachable)
     distance[root] = 0
     for (let changed = true; changed; ) {
         changed = false
         for (let v = 0; v < graph.vertices; v++)
             for (let e = graph.rowStart[v]; e < graph.rowStart[v] + graph.rowLength[v]; e++)
-                if (distance[v] + graph.cost[e] < distance[graph.head[e]]) {
+                if (Math.min(distance[v] + graph.cost[e], unreachable) < distance[graph.head[e]]) {
                     distance[graph.head[e]] = distance[v] + graph.cost[e]
                     changed = true
                 }

@@ -2,14 +2,17 @@
  * The network of routing servers as a graph on typed arrays: vertices are dense integers, links are pairs of directed edges.
  *
  * Owns adjacency and edge costs. Knows nothing of identifiers, link-state advertisements or paths.
- * Compressed sparse rows with a few free slots a row: a cost changes in place, a new link takes a free slot, and only a
- * row that is full makes the arrays be laid out anew.
+ * Compressed sparse rows with room to grow: a cost changes in place, a new link takes a free slot of its row, and a row
+ * that is full moves to the end of the arrays with twice the room.
  */
 
-/** Cost of an edge that cannot be used. Path costs are sums of at most 2^21 edges below 2^32, exact in a double. */
-export const unreachable = Number.POSITIVE_INFINITY
-
-const freeSlots = 2
+/**
+ * Cost of an edge that cannot be used, and distance of what cannot be reached. Costs are integers below 2^30, so that
+ * the sum of a distance and a cost is a 32-bit integer and the hot loop needs no floating point.
+ */
+export const unreachable = 0x3fffffff
+/** Largest cost of a usable edge, 0.01 ms: ten seconds. A path of 1 000 such edges is still below `unreachable`. */
+export const maximumCost = 1_000_000
 
 export class Graph {
     /** Row `v` of edges is `rowStart[v] .. rowStart[v] + rowLength[v]`. */
@@ -19,28 +22,38 @@ export class Graph {
     /** Where edge `e` leads. */
     head: Int32Array
     /** Cost of edge `e` in units of 0.01 ms, `unreachable` when it cannot be used. */
-    cost: Float64Array
+    cost: Int32Array
     /** The edge in the other direction. */
     twin: Int32Array
     vertices: number
     /** Directed edges in use. */
     edges = 0
+    /** First slot that no row has. */
+    private end = 0
 
-    constructor(vertices: number, degreeHint = 8) {
+    constructor(vertices: number) {
         this.vertices = vertices
-        this.rowStart = new Int32Array(vertices + 1)
+        this.rowStart = new Int32Array(vertices)
         this.rowLength = new Int32Array(vertices)
-        this.rowCapacity = new Int32Array(vertices).fill(degreeHint)
-        for (let v = 0; v < vertices; v++) this.rowStart[v + 1] = this.rowStart[v] + degreeHint
-        const slots = this.rowStart[vertices]
-        this.head = new Int32Array(slots)
-        this.cost = new Float64Array(slots)
-        this.twin = new Int32Array(slots)
+        this.rowCapacity = new Int32Array(vertices)
+        this.head = new Int32Array(0)
+        this.cost = new Int32Array(0)
+        this.twin = new Int32Array(0)
+    }
+
+    /** How many vertices the arrays have room for; what others keep for each vertex has this length. */
+    get room(): number {
+        return this.rowLength.length
     }
 
     /** Adds a vertex without links and returns it. */
     addVertex(): number {
-        if (this.vertices === this.rowLength.length) this.layOut(Math.max(16, this.vertices * 2))
+        if (this.vertices === this.room) {
+            const room = Math.max(16, this.room * 2)
+            this.rowStart = grown(this.rowStart, room)
+            this.rowLength = grown(this.rowLength, room)
+            this.rowCapacity = grown(this.rowCapacity, room)
+        }
         return this.vertices++
     }
 
@@ -57,11 +70,8 @@ export class Graph {
      */
     addLink(a: number, b: number, costThere: number, costBack: number): number {
         if (a === b) throw new RangeError("a link joins two vertices")
-        while (this.rowLength[a] === this.rowCapacity[a] || this.rowLength[b] === this.rowCapacity[b]) {
-            const full = this.rowLength[a] === this.rowCapacity[a] ? a : b
-            this.rowCapacity[full] = this.rowCapacity[full] * 2 + freeSlots
-            this.layOut(this.rowLength.length)
-        }
+        for (const v of [a, b])
+            if (this.rowLength[v] === this.rowCapacity[v]) this.moveRow(v, Math.max(4, this.rowCapacity[v] * 2))
         const there = this.rowStart[a] + this.rowLength[a]++
         const back = this.rowStart[b] + this.rowLength[b]++
         this.head[there] = b
@@ -74,44 +84,54 @@ export class Graph {
         return there
     }
 
-    /** Gives back the free slots, so that a run touches as little memory as can be. Worth it after many additions. */
+    /** Gives back all free slots, so that a run touches as little memory as can be. Worth it after many additions. */
     compact(): void {
-        for (let v = 0; v < this.rowLength.length; v++) this.rowCapacity[v] = this.rowLength[v]
-        this.layOut(this.rowLength.length)
+        const { head, cost, twin } = this
+        const places = new Int32Array(head.length)
+        const rowStart = new Int32Array(this.room)
+        let end = 0
+        for (let v = 0; v < this.vertices; v++) {
+            rowStart[v] = end
+            for (let i = 0; i < this.rowLength[v]; i++) places[this.rowStart[v] + i] = end++
+        }
+        this.head = new Int32Array(end)
+        this.cost = new Int32Array(end)
+        this.twin = new Int32Array(end)
+        for (let v = 0; v < this.vertices; v++)
+            for (let i = 0; i < this.rowLength[v]; i++) {
+                const e = this.rowStart[v] + i
+                this.head[places[e]] = head[e]
+                this.cost[places[e]] = cost[e]
+                this.twin[places[e]] = places[twin[e]]
+            }
+        this.rowStart = rowStart
+        this.rowCapacity.set(this.rowLength)
+        this.end = end
     }
 
-    /** Moves every row into fresh arrays with the present capacities and room for `rows` vertices. */
-    private layOut(rows: number): void {
-        const old = {
-            rowStart: this.rowStart,
-            rowLength: this.rowLength,
-            head: this.head,
-            cost: this.cost,
-            twin: this.twin,
+    private moveRow(v: number, capacity: number): void {
+        if (this.end + capacity > this.head.length) {
+            const slots = Math.max(64, this.head.length * 2, this.end + capacity)
+            this.head = grown(this.head, slots)
+            this.cost = grown(this.cost, slots)
+            this.twin = grown(this.twin, slots)
         }
-        const rowCapacity = new Int32Array(rows)
-        rowCapacity.set(this.rowCapacity)
-        const rowStart = new Int32Array(rows + 1)
-        for (let v = 0; v < rows; v++) rowStart[v + 1] = rowStart[v] + rowCapacity[v]
-        const slots = rowStart[rows]
-        this.head = new Int32Array(slots)
-        this.cost = new Float64Array(slots)
-        this.twin = new Int32Array(slots)
-        const moved = new Int32Array(old.head.length)
-        for (let v = 0; v < old.rowLength.length; v++)
-            for (let i = 0; i < old.rowLength[v]; i++) moved[old.rowStart[v] + i] = rowStart[v] + i
-        for (let v = 0; v < old.rowLength.length; v++)
-            for (let i = 0; i < old.rowLength[v]; i++) {
-                const from = old.rowStart[v] + i
-                const to = rowStart[v] + i
-                this.head[to] = old.head[from]
-                this.cost[to] = old.cost[from]
-                this.twin[to] = moved[old.twin[from]]
-            }
-        const rowLength = new Int32Array(rows)
-        rowLength.set(old.rowLength)
-        this.rowStart = rowStart
-        this.rowLength = rowLength
-        this.rowCapacity = rowCapacity
+        const from = this.rowStart[v]
+        const to = this.end
+        for (let i = 0; i < this.rowLength[v]; i++) {
+            this.head[to + i] = this.head[from + i]
+            this.cost[to + i] = this.cost[from + i]
+            this.twin[to + i] = this.twin[from + i]
+            this.twin[this.twin[to + i]] = to + i
+        }
+        this.rowStart[v] = to
+        this.rowCapacity[v] = capacity
+        this.end += capacity
     }
+}
+
+function grown(array: Int32Array, length: number): Int32Array {
+    const larger = new Int32Array(length)
+    larger.set(array)
+    return larger
 }

@@ -10,7 +10,7 @@
  */
 
 import type { Advertisement } from "./advertisement.ts"
-import { Graph, unreachable } from "./graph.ts"
+import { Graph, maximumCost, unreachable } from "./graph.ts"
 import { ShortestPaths } from "./shortest-paths.ts"
 
 export interface RouteDamping {
@@ -83,16 +83,16 @@ export class RoutingTable {
     delayFrom(from: string, destination: string): number {
         const v = this.vertexOf.get(destination)
         const root = this.vertexOf.get(from)
-        if (v === undefined || root === undefined) return unreachable
-        if (root === 0) return this.own.distance[v]
-        return this.fromNeighbour.get(root)?.distance[v] ?? unreachable
+        if (v === undefined || root === undefined) return Number.POSITIVE_INFINITY
+        const paths = root === 0 ? this.own : this.fromNeighbour.get(root)
+        return finite(paths?.distance[v] ?? unreachable)
     }
 
     /** Cost of the link to a neighbour as both ends list it, 0.01 ms; Infinity when it does not count. */
     linkDelay(neighbour: string): number {
         const v = this.vertexOf.get(neighbour)
         const e = v === undefined ? none : this.graph.edge(0, v)
-        return e === none ? unreachable : this.graph.cost[e]
+        return finite(e === none ? unreachable : this.graph.cost[e])
     }
 
     /** Identifiers of all servers that can be reached, this one included. */
@@ -123,8 +123,8 @@ export class RoutingTable {
             if (!counts) return
             e = this.graph.addLink(va, vb, unreachable, unreachable)
         }
-        this.setCost(va, e, counts ? there.delay : unreachable)
-        this.setCost(vb, this.graph.twin[e], counts ? back.delay : unreachable)
+        this.setCost(va, e, counts ? Math.min(there.delay, maximumCost) : unreachable)
+        this.setCost(vb, this.graph.twin[e], counts ? Math.min(back.delay, maximumCost) : unreachable)
         if (va === 0) this.watchNeighbour(vb, counts)
         if (vb === 0) this.watchNeighbour(va, counts)
     }
@@ -155,12 +155,12 @@ export class RoutingTable {
     private vertex(id: string): number {
         const known = this.vertexOf.get(id)
         if (known !== undefined) return known
-        const room = this.graph.rowLength.length
+        const room = this.graph.room
         const v = this.graph.addVertex()
         this.vertexOf.set(id, v)
         this.idOf[v] = id
         // The arrays of the shortest paths have the size of the graph's: when that grew they are made anew.
-        if (this.graph.rowLength.length !== room && this.own) {
+        if (this.graph.room !== room && this.own) {
             this.own = new ShortestPaths(this.graph, 0)
             for (const root of this.fromNeighbour.keys())
                 this.fromNeighbour.set(root, new ShortestPaths(this.graph, root))
@@ -207,7 +207,7 @@ export class RoutingTable {
                 keptDelay = delay
             }
         }
-        if (best === none || bestDelay === unreachable) return undefined
+        if (best === none) return undefined
         const gain = keptDelay - bestDelay
         const move = kept === none || (gain > keptDelay * this.damping.gainShare && gain > this.damping.gainFloor)
         const next = move ? best : kept
@@ -230,6 +230,11 @@ export class RoutingTable {
             alternate,
         }
     }
+}
+
+/** As the outside sees it: what cannot be reached is infinitely far. */
+function finite(cost: number): number {
+    return cost >= unreachable ? Number.POSITIVE_INFINITY : cost
 }
 
 function hopsTo(paths: ShortestPaths, v: number): number {

@@ -15,7 +15,7 @@ const none = -1
 
 export class ShortestPaths {
     /** Cost from the root in units of 0.01 ms, `unreachable` when there is no path. */
-    distance: Float64Array
+    distance: Int32Array
     /** Predecessor on the way from the root, -1 at the root and where there is no path. */
     parent: Int32Array
     // The tree's children as doubly linked lists of siblings, so that a subtree can be walked and an edge moved in O(1).
@@ -24,7 +24,7 @@ export class ShortestPaths {
     private previousSibling: Int32Array
     private childrenKnown = false
     private heapVertex: Int32Array
-    private heapKey: Float64Array
+    private heapKey: Int32Array
     /** Where a vertex stands in the heap, -1 when it does not. */
     private heapPlace: Int32Array
     private heapSize = 0
@@ -38,14 +38,15 @@ export class ShortestPaths {
         private readonly graph: Graph,
         readonly root: number,
     ) {
-        const size = graph.rowLength.length
-        this.distance = new Float64Array(size)
+        const size = graph.room
+        this.distance = new Int32Array(size)
         this.parent = new Int32Array(size)
         this.firstChild = new Int32Array(size)
         this.nextSibling = new Int32Array(size)
         this.previousSibling = new Int32Array(size)
         this.heapVertex = new Int32Array(size)
-        this.heapKey = new Float64Array(size)
+        // Three more: a vertex of the heap may have children that do not exist, which are kept at `unreachable`.
+        this.heapKey = new Int32Array(size + 3)
         this.heapPlace = new Int32Array(size).fill(none)
         this.affected = new Int32Array(size)
         this.isAffected = new Uint8Array(size)
@@ -83,23 +84,31 @@ export class ShortestPaths {
             heapPlace[v] = none
             size--
             if (size > 0) {
-                // The last one sinks from the top.
+                // The last one sinks from the top. Which of four children is least cannot be predicted, so that it is
+                // computed without a branch: `less` is -1 where the difference is negative, else 0.
                 const last = heapVertex[size]
                 const key = heapKey[size]
+                heapKey[size] = unreachable
+                heapKey[size + 1] = unreachable
+                heapKey[size + 2] = unreachable
                 let place = 0
                 for (;;) {
                     const first = place * 4 + 1
                     if (first >= size) break
                     let best = first
                     let bestKey = heapKey[first]
-                    const end = first + 4 < size ? first + 4 : size
-                    for (let child = first + 1; child < end; child++) {
-                        const childKey = heapKey[child]
-                        if (childKey < bestKey) {
-                            bestKey = childKey
-                            best = child
-                        }
-                    }
+                    let difference = (heapKey[first + 1] - bestKey) | 0
+                    let less = difference >> 31
+                    bestKey = (bestKey + (difference & less)) | 0
+                    best = (best + (1 & less)) | 0
+                    difference = (heapKey[first + 2] - bestKey) | 0
+                    less = difference >> 31
+                    bestKey = (bestKey + (difference & less)) | 0
+                    best = (best + ((first + 2 - best) & less)) | 0
+                    difference = (heapKey[first + 3] - bestKey) | 0
+                    less = difference >> 31
+                    bestKey = (bestKey + (difference & less)) | 0
+                    best = (best + ((first + 3 - best) & less)) | 0
                     if (bestKey >= key) break
                     const up = heapVertex[best]
                     heapVertex[place] = up
@@ -115,7 +124,7 @@ export class ShortestPaths {
             const end = start + rowLength[v]
             for (let e = start; e < end; e++) {
                 const w = head[e]
-                const candidate = base + cost[e]
+                const candidate = (base + cost[e]) | 0
                 if (candidate >= distance[w]) continue
                 distance[w] = candidate
                 parent[w] = v
