@@ -35,12 +35,14 @@ export interface Self {
     bootId: number
     ip: string
     identity: Identity
+    /** Between hellos; `helloIntervalMs` when absent. */
+    helloMs?: number
     /** The emulated network; absent: there is none. */
     underlay?: Underlay
 }
 
 export type Meeting =
-    | { ok: true; peer: LinkPeer; bootId: number; channel: ControlChannel; keys: DatagramKeys }
+    | { ok: true; peer: LinkPeer; bootId: number; helloMs: number; channel: ControlChannel; keys: DatagramKeys }
     | { ok: false; what: string }
 
 /** TLS options of both sides. Certificates are self-signed, so the chain is not judged; the fingerprint is. */
@@ -134,10 +136,13 @@ function meet(
             const peer = candidates.find(candidate => candidate.rs === greet.rs)
             if (!peer) return fail(`the certificate is not that of "${greet.rs}"`)
             if (greet.v !== linkVersion) return fail(`speaks version ${greet.v} of the link, we speak ${linkVersion}`)
-            finish({ ok: true, peer, bootId: greet.boot, channel: met, keys })
+            const helloMs = greet.helloMs ?? linkLimits.helloIntervalMs
+            finish({ ok: true, peer, bootId: greet.boot, helloMs, channel: met, keys })
         }
         met.onClosed = reason => fail(`closed before it greeted (${reason})`)
-        met.send({ k: "greet", v: linkVersion, rs: self.id, boot: self.bootId } satisfies Greet)
+        const greet: Greet = { k: "greet", v: linkVersion, rs: self.id, boot: self.bootId }
+        if (self.helloMs !== undefined) greet.helloMs = self.helloMs
+        met.send(greet)
     }
     if (secureEvent) socket.once(secureEvent, onSecure)
     else onSecure()
