@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, describe, test } from "node:test"
 import { pino } from "pino"
+import { neighbourLimitDefaults } from "../../protocol/servers.ts"
 import type { Durable, EndpointRow, SessionRow, Write } from "../../servers/group/core/model.ts"
 import { Engine } from "../../servers/group/engine.ts"
 import { getSession, listAudit, listSessions } from "../../servers/group/store/queries.ts"
@@ -35,7 +36,8 @@ function endpoint(id: string): EndpointRow {
         board: "",
         firmware: "",
         boot: 0,
-        lastServer: "",
+        history: ["rs-b", "rs-a"],
+        position: { lat: 52_520, lon: -13_405 },
     }
 }
 
@@ -73,7 +75,14 @@ describe("the store", () => {
     test("gives back after a reopening everything that was committed", async () => {
         const path = freshPath()
         const store = await open(path)
-        const server = { id: "rs-a", secretHash: "h", createdMs: 7, ip: "127.0.0.1", linkPort: 1, mediaPort: 2 }
+        const address = { ip: "127.0.0.1", linkPort: 1, mediaPort: 2, fingerprint: "f", dspUnits: 4294967295, boot: 3 }
+        const place = { stored: { tags: ["east"], lat: 1, lon: -2 }, announced: { risk: ["duct-7"], area: "x" } }
+        const server = { id: "rs-a", secretHash: "h", createdMs: 7, ...address, ...place }
+        const neighbourPolicy: Durable["neighbourPolicy"] = {
+            version: 3,
+            deny: [["a", "b"]],
+            limits: { ...neighbourLimitDefaults, degree: 4 },
+        }
         const answered = {
             sender: "ep:a",
             key: "1.2",
@@ -84,11 +93,12 @@ describe("the store", () => {
         await store.commit([
             { table: "endpoints", put: endpoint("a") },
             { table: "endpoints", put: endpoint("b") },
-            { table: "servers", put: { ...server, fingerprint: "f", dspUnits: 4294967295, boot: 3 } },
+            { table: "servers", put: server },
             { table: "groups", put: { id: "g", name: "G", createdMs: 1, members: ["b", "a"] } },
             { table: "sessions", put: session("s1", monday) },
             { table: "answered", put: answered },
             { table: "neighbours", replace: [{ a: "rs-a", b: "rs-b" }] },
+            { table: "neighbourPolicy", put: neighbourPolicy },
             { table: "versions", reserve: 4097 },
         ])
         await store.close()
@@ -96,11 +106,12 @@ describe("the store", () => {
         const durable = await again.load(0)
         const expected: Durable = {
             endpoints: new Map(["a", "b"].map(id => [id, endpoint(id)])),
-            servers: new Map([["rs-a", { ...server, fingerprint: "f", dspUnits: 4294967295, boot: 3 }]]),
+            servers: new Map([["rs-a", server]]),
             groups: new Map([["g", { id: "g", name: "G", createdMs: 1, members: ["b", "a"] }]]),
             sessions: new Map([["s1", session("s1", monday)]]),
             answered: new Map([["ep:a", new Map([["1.2", answered]])]]),
             neighbours: [{ a: "rs-a", b: "rs-b" }],
+            neighbourPolicy,
             reservedVersions: 4097,
         }
         assert.deepEqual(durable, expected)

@@ -1,5 +1,5 @@
 /**
- * What administrators change: endpoints, routing servers, groups and static neighbours. One namespace of identifiers,
+ * What administrators change: endpoints, routing servers, groups, static neighbours and the neighbour policy. One namespace of identifiers,
  * because they are user names at the broker and what a booking calls.
  */
 
@@ -8,7 +8,9 @@ import { maxRoutingServers } from "../../../protocol/servers.ts"
 import { forgetAnswers } from "./answered.ts"
 import { changed, end, serverLost, watchEmpty } from "./lifecycle.ts"
 import type { Answer, Command, Context, NeighbourPair, Refusal, State } from "./model.ts"
+import { putPolicy } from "./neighbour-policy.ts"
 import { audit, done, problemWithId, problemWithName, refuse } from "./outcome.ts"
+import { placeServer } from "./place.ts"
 import { touchEndpoint } from "./touch.ts"
 
 type Enrolment = Exclude<Command, { do: "book" } | { do: "cancel" }>
@@ -38,14 +40,18 @@ function apply(state: State, command: Enrolment, actor: string, context: Context
     switch (command.do) {
         case "enrolEndpoint":
             return enrolEndpoint(state, command, context)
-        case "renameEndpoint": {
+        case "changeEndpoint": {
             const row = state.durable.endpoints.get(command.id)
             if (!row) return refuse("unknown-endpoint", `no endpoint ${command.id}`, "you")
-            const problem = problemWithName(command.name, limits.nameBytes, "name")
+            const { name = row.name, position } = command
+            const problem = problemWithName(name, limits.nameBytes, "name")
             if (problem) return refuse("malformed", problem, "you")
-            row.name = command.name
+            if (position !== undefined) row.position = position ?? undefined
             context.writes.push({ table: "endpoints", put: row })
-            touchAllWith(state, row.id)
+            if (name !== row.name) {
+                row.name = name
+                touchAllWith(state, row.id)
+            }
             return done({ id: row.id })
         }
         case "deleteEndpoint":
@@ -56,17 +62,20 @@ function apply(state: State, command: Enrolment, actor: string, context: Context
             if (state.durable.servers.size >= maxRoutingServers)
                 return refuse("too-many", `${maxRoutingServers} routing servers`, "operator")
             const { id, secretHash } = command
-            const place = { ip: "", linkPort: 0, mediaPort: 0, fingerprint: "", dspUnits: 0, boot: 0 }
-            const row = { id, secretHash, createdMs: context.nowMs, ...place }
+            const unknown = { ip: "", linkPort: 0, mediaPort: 0, fingerprint: "", dspUnits: 0, boot: 0 }
+            const row = { id, secretHash, createdMs: context.nowMs, ...unknown, stored: {}, announced: {} }
             state.durable.servers.set(id, row)
             context.writes.push({ table: "servers", put: row })
             return done({ id })
         }
+        case "placeServer":
+            return placeServer(state, command.id, command.change, context)
         case "deleteServer": {
             if (!state.durable.servers.delete(command.id))
                 return refuse("unknown-server", `no routing server ${command.id}`, "you")
             context.writes.push({ table: "servers", remove: command.id })
             state.live.servers.delete(command.id)
+            state.live.distances.delete(command.id)
             serverLost(state, command.id, "its routing server was removed", context)
             putPairs(
                 state,
@@ -95,6 +104,8 @@ function apply(state: State, command: Enrolment, actor: string, context: Context
             return done()
         case "putNeighbours":
             return putNeighbours(state, command.pairs, context)
+        case "putPolicy":
+            return putPolicy(state, command, context)
     }
 }
 
@@ -118,7 +129,8 @@ function enrolEndpoint(
     const wrong = problemWithName(name, limits.nameBytes, "name")
     if (wrong) return refuse("malformed", wrong, "you")
     if (state.durable.endpoints.size >= maxEndpoints) return refuse("too-many", `${maxEndpoints} endpoints`, "operator")
-    const row = { id, name, secretHash, createdMs: context.nowMs, board: "", firmware: "", boot: 0, lastServer: "" }
+    const unknown = { board: "", firmware: "", boot: 0, history: [], position: undefined }
+    const row = { id, name, secretHash, createdMs: context.nowMs, ...unknown }
     state.durable.endpoints.set(id, row)
     context.writes.push({ table: "endpoints", put: row })
     return done({ id })
