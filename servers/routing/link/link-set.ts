@@ -101,6 +101,7 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
             const known = before.get(peer.rs)
             this.#listed.set(peer.rs, known && isSame(known, peer) ? known : peer)
             this.#addresses.add(peer.ip)
+            this.#options.underlay?.learn(peer.rs, peer.ip)
         }
         for (const contact of [...this.#contacts.values()]) {
             const peer = this.#listed.get(contact.rs)
