@@ -43,7 +43,10 @@ export class StreamPath {
     /** Calls `write` when its turn has come. */
     send(bytes: number, write: () => void): void {
         const path = this.#path()
-        if (!path && this.#sending.length === 0) return write()
+        if (!path && this.#sending.length === 0) {
+            write()
+            return
+        }
         const nowMs = performance.now()
         this.#sending.push({ dueMs: path?.stream(bytes, nowMs) ?? nowMs, bytes, act: write })
         this.#sendingBytes += bytes
@@ -67,7 +70,10 @@ export class StreamPath {
         this.#received = []
         clearTimeout(this.#timer)
         this.#hangUp = destroy
-        if (!this.isCut) return this.end()
+        if (!this.isCut) {
+            this.end()
+            return
+        }
         this.#hangUpTimer = setTimeout(() => this.end(), hangUpWithinMs)
         this.#hangUpTimer.unref()
     }
@@ -75,7 +81,10 @@ export class StreamPath {
     /** The conditions have changed. */
     wake(): void {
         if (this.isCut) return
-        if (this.#hangUp) return this.end()
+        if (this.#hangUp) {
+            this.end()
+            return
+        }
         const received = this.#received
         this.#received = []
         for (const take of received) take()

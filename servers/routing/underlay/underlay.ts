@@ -82,7 +82,10 @@ export class Underlay {
     /** Hands a datagram of `bytes` for `address` to `deliver` when it is due, or never. */
     send(address: string, bytes: number, deliver: () => void): void {
         const path = this.#paths.get(address)
-        if (!path) return deliver()
+        if (!path) {
+            deliver()
+            return
+        }
         if (path.conditions.cut) {
             path.counters.cut++
             return
@@ -91,7 +94,10 @@ export class Underlay {
         const dueMs = path.datagram(bytes, nowMs)
         if (dueMs === undefined) return
         const queue = this.#waiting.get(path)
-        if (dueMs <= nowMs && !queue) return deliver()
+        if (dueMs <= nowMs && !queue) {
+            deliver()
+            return
+        }
         const waiting = { dueMs, path, deliver }
         if (queue) {
             queue.push(waiting)
