@@ -95,7 +95,8 @@ export async function spf(progress: (line: string) => void, seed = 1) {
             }
             figures[`full${vertices}Ms`] = median(ours)
             if (ratios.length > 0) figures[`ratioToC${vertices}`] = median(ratios)
-            const beside = ratios.length > 0 ? `, ${median(ratios).toFixed(2)} times the C program, equal distances` : ""
+            const beside =
+                ratios.length > 0 ? `, ${median(ratios).toFixed(2)} times the C program, equal distances` : ""
             progress(`full, ${vertices} servers: ${median(ours).toFixed(3)} ms${beside}`)
         }
 
