@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { choiceDefaults } from "../servers/routing/neighbours/choice.ts"
 import { Overlay } from "../sim/world/overlay.ts"
 import { Random } from "../sim/world/random.ts"
+import type { Bench, BenchResult } from "./run.ts"
 
 const servers = 120
 const seeds = [1, 2, 3, 4, 5]
@@ -23,7 +24,13 @@ interface Matrix {
 }
 
 function readMatrix(folder: string): Matrix {
-    const matrix = JSON.parse(readFileSync(join(folder, "planetlab490.rtt.json"), "utf8")) as Matrix
+    const file = join(folder, "planetlab490.rtt.json")
+    let matrix: Matrix
+    try {
+        matrix = JSON.parse(readFileSync(file, "utf8"))
+    } catch (error) {
+        throw new Error(`${file} cannot be read: ${(error as Error).message}`)
+    }
     if (!Number.isInteger(matrix.n) || matrix.med?.length !== (matrix.n * (matrix.n - 1)) / 2)
         throw new Error("planetlab490.rtt.json: n and the upper triangle `med` are needed")
     return matrix
@@ -35,7 +42,16 @@ function rttMs({ n, med }: Matrix, a: number, b: number): number {
     return med[i * n - (i * (i + 1)) / 2 + (j - i - 1)] / 10
 }
 
-export async function neighbours(progress: (line: string) => void, data: string) {
+export const neighboursBench: Bench = {
+    summary: "the neighbour rule on the PlanetLab matrix: delays of the overlay beside the direct ones",
+    options: { data: "folder that holds planetlab490.rtt.json" },
+    run: async (options, progress) => {
+        if (!options.data) throw new Error("--data DIR is needed: the folder that holds planetlab490.rtt.json")
+        return measure(options.data, progress)
+    },
+}
+
+async function measure(data: string, progress: (line: string) => void): Promise<BenchResult> {
     const matrix = readMatrix(data)
     const mean = { stretch: 0, degree: 0, faster: 0 }
     let disconnected = 0

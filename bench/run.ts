@@ -22,6 +22,8 @@ export interface Bench {
 /** Loaded when asked for, so that the list costs nothing. */
 const benches: Record<string, () => Promise<Bench>> = {
     mqtt: async () => (await import("./mqtt.ts")).mqttBench,
+    neighbours: async () => (await import("./neighbours.ts")).neighboursBench,
+    spf: async () => (await import("./spf.ts")).spfBench,
 }
 
 async function list(): Promise<void> {

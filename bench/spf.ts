@@ -12,10 +12,13 @@ import { fileURLToPath } from "node:url"
 import { Graph, unreachable } from "../servers/routing/route/graph.ts"
 import { ShortestPaths } from "../servers/routing/route/shortest-paths.ts"
 import { Random } from "../sim/world/random.ts"
+import type { Bench, BenchResult } from "./run.ts"
 
 const degree = 8
 const rounds = 7
 const changes = 20_000
+/** Of the networks. */
+const seed = 1
 
 /** A geographic network: delays grow with distance, both directions differ a little. */
 function network(vertices: number, random: Random): Graph {
@@ -60,7 +63,13 @@ function timeMs(action: () => void): number {
     return performance.now() - start
 }
 
-export async function spf(progress: (line: string) => void, seed = 1) {
+export const spfBench: Bench = {
+    summary: "shortest paths: full runs beside the same algorithm in C, and incremental updates",
+    options: {},
+    run: async (_options, progress) => measure(seed, progress),
+}
+
+async function measure(seed: number, progress: (line: string) => void): Promise<BenchResult> {
     const figures: Record<string, number> = {}
     const folder = mkdtempSync(join(tmpdir(), "parley-spf-"))
     try {
