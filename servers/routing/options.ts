@@ -7,6 +7,7 @@ import { isIPv4 } from "node:net"
 import { parseArgs } from "node:util"
 import { limits } from "../../protocol/limits.ts"
 import { isIdentifier } from "../../protocol/text.ts"
+import { readUnderlayPlan, type UnderlayPlan } from "./underlay/conditions.ts"
 
 export interface RoutingServerOptions {
     id: string
@@ -21,6 +22,10 @@ export interface RoutingServerOptions {
     dspUnits: number
     /** Folder for what survives a restart. */
     state: string
+    /** TCP, for operators; 0 takes a free one, absent: no control API. */
+    controlPort?: number
+    /** The network to emulate from the start. */
+    underlay?: UnderlayPlan
 }
 
 export type OptionsResult = { ok: true; options: RoutingServerOptions } | { ok: false; what: string }
@@ -35,6 +40,8 @@ export const usage = `A routing server of Parley.
   --broker URL        mqtt://host:port
   --dsp-units N       media processing that it has (default 64)
   --state FOLDER      what survives a restart: its key and its boot counter
+  --control-port PORT TCP for operators (0: a free one; absent: none); the token is written to FOLDER/control.token
+  --underlay FILE     a network to emulate: {"seed": 1, "paths": {"rs-b": {"delayMs": 20, "loss": 0.01}}}
 `
 
 const flags = {
@@ -46,6 +53,8 @@ const flags = {
     broker: { type: "string" },
     "dsp-units": { type: "string", default: "64" },
     state: { type: "string" },
+    "control-port": { type: "string" },
+    underlay: { type: "string" },
 } as const
 
 export function parseOptions(words: string[]): OptionsResult {
@@ -72,8 +81,27 @@ export function parseOptions(words: string[]): OptionsResult {
     if (!broker) return wrong(`--broker ${values.broker}: mqtt://host:port is needed`)
     const secret = readSecret(values["secret-file"]!)
     if (!secret.ok) return secret
-    const options = { id, secret: secret.secret, ip, linkPort, mediaPort, broker, dspUnits, state: values.state! }
-    return { ok: true, options }
+    const controlPort = values["control-port"] === undefined ? undefined : wholeNumber(values["control-port"], 65535)
+    if (controlPort === undefined && values["control-port"] !== undefined)
+        return wrong("--control-port: 0 to 65535 is needed")
+    if (controlPort && controlPort === linkPort) return wrong("--control-port and --link-port must differ")
+    const underlay = readUnderlay(values.underlay)
+    if (!underlay.ok) return underlay
+    const ports = { linkPort, mediaPort, controlPort }
+    const options = { id, secret: secret.secret, ip, ...ports, broker, dspUnits, state: values.state! }
+    return { ok: true, options: { ...options, underlay: underlay.plan } }
+}
+
+function readUnderlay(file: string | undefined): { ok: true; plan?: UnderlayPlan } | { ok: false; what: string } {
+    if (file === undefined) return { ok: true }
+    let text: string
+    try {
+        text = readFileSync(file, "utf8")
+    } catch (error) {
+        return wrong(`--underlay ${file}: ${(error as Error).message}`)
+    }
+    const read = readUnderlayPlan(text)
+    return read.ok ? read : wrong(`--underlay ${file}: ${read.what}`)
 }
 
 export function parseBroker(url: string): { host: string; port: number } | undefined {

@@ -16,6 +16,9 @@ import { LinkSet } from "./link/link-set.ts"
 import { MediaPlane } from "./media/plane.ts"
 import { StateTeller } from "./server-state.ts"
 import { Signalling } from "./signalling.ts"
+import type { UnderlayPlan } from "./underlay/conditions.ts"
+import { UnderlayUdp } from "./underlay/udp.ts"
+import { Underlay } from "./underlay/underlay.ts"
 
 export interface ServerParts {
     id: string
@@ -28,6 +31,8 @@ export interface ServerParts {
     boot: number
     identity: Identity
     randomSeed: number
+    /** The network to emulate from the start. */
+    underlay?: UnderlayPlan
     log: Logger
 }
 
@@ -41,6 +46,10 @@ export class RoutingServer {
     mediaPort = 0
     readonly links: LinkSet
     readonly media: MediaPlane
+    /** The network that links and media pass through; plain unless somebody asks for another one. */
+    readonly underlay: Underlay
+    /** What operators talk to; stops with the server. */
+    control: { readonly url: string; close(): Promise<void> } | undefined
     readonly #parts: ServerParts
     readonly #log: Logger
     readonly #teller = new StateTeller()
@@ -57,12 +66,16 @@ export class RoutingServer {
         this.ip = parts.ip
         this.#log = parts.log
         const { id, ip, boot: bootId, identity, linkPort, mediaPort, log } = parts
+        this.underlay = new Underlay(parts.underlay)
         this.links = new LinkSet({
+            underlay: this.underlay,
             ...{ id, ip, bootId, identity, port: linkPort },
             log: (level, what, details) => log[level](details, what),
         })
         this.media = new MediaPlane({
             ...{ ip, port: mediaPort },
+            overNetwork: io => new UnderlayUdp(io, this.underlay),
+            hears: ip => this.underlay.isPlain || this.underlay.hears(ip),
             loadPercent: () => (this.#state ? loadPercent(this.#state) : 0),
             sendOnLink: (peer, label, packet) => void this.links.sendMedia(peer, label, packet),
             log: (event, details) => log.info(details, event),
@@ -110,6 +123,14 @@ export class RoutingServer {
         return this.#state?.registration.registered ?? false
     }
 
+    get brokerConnected(): boolean {
+        return this.#signalling?.connected ?? false
+    }
+
+    get signallingCounters(): Readonly<Record<string, number>> {
+        return this.#signalling?.counters ?? {}
+    }
+
     /** The state as it is told to others. */
     snapshot(): ServerState {
         const state = this.#state
@@ -127,6 +148,7 @@ export class RoutingServer {
     /** Sends everybody away with a reason, tells the group server and the neighbours, then stops. */
     async stop(): Promise<void> {
         clearInterval(this.#timer)
+        await this.control?.close()
         this.#submit({ type: "drain" })
         await this.#signalling?.stop()
         await this.media.close()

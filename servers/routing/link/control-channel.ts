@@ -60,8 +60,8 @@ export class ControlChannel {
     /** Takes in what came, or what happened to the connection, when the emulated network lets it through. */
     #arrived(take: () => void): void {
         if (!this.#open) return
-        if (!this.#path) return take()
-        if (this.#path.receive(take)) return
+        if (!this.#path) take()
+        if (!this.#path || this.#path.receive(take)) return
         // Read no more than is held already; it goes on by itself once this was taken.
         this.socket.pause()
         this.#path.receive(() => this.socket.resume())

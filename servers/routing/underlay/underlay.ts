@@ -53,6 +53,15 @@ export class Underlay {
         if (this.#asked.has(id)) this.#apply()
     }
 
+    /** Paths with conditions. */
+    get size(): number {
+        return this.#asked.size
+    }
+
+    has(far: string): boolean {
+        return this.#namesOf(far).some(name => this.#asked.has(name))
+    }
+
     /** `far`: an identifier or an address; undefined takes the conditions away. */
     set(far: string, conditions: PathConditions | undefined): void {
         const names = this.#namesOf(far)

@@ -1,0 +1,89 @@
+/** What the control API takes and answers, once for validation, types and OpenAPI. Times in ms, shares 0..1. */
+
+import { type Static, Type } from "typebox"
+import { limits } from "../../../protocol/limits.ts"
+import { conditionLimits } from "../underlay/conditions.ts"
+
+const closed = { additionalProperties: false }
+const count = Type.Integer({ minimum: 0 })
+
+/** A server's identifier, or the address of anything that sends to or hears from this server. */
+export const PeerParams = Type.Object({ peer: Type.String({ minLength: 1, maxLength: limits.identifierBytes }) })
+export const ToParams = Type.Object({ to: Type.String({ minLength: 1, maxLength: limits.identifierBytes }) })
+
+export const State = Type.Object(
+    {
+        id: Type.String(),
+        ip: Type.String(),
+        boot: Type.Integer(),
+        linkPort: Type.Integer(),
+        mediaPort: Type.Integer(),
+        registered: Type.Boolean({ description: "The group server has taken its hello" }),
+        brokerConnected: Type.Boolean(),
+        loadPercent: Type.Integer(),
+        dspUnits: count,
+        dspFree: count,
+        endpoints: count,
+        linksUp: count,
+        uptimeSeconds: Type.Number(),
+    },
+    { description: "A routing server in short" },
+)
+
+const given = {
+    delayMs: Type.Optional(Type.Number({ minimum: 0, maximum: conditionLimits.delayMs, description: "One way" })),
+    jitterMs: Type.Optional(Type.Number({ minimum: 0, maximum: conditionLimits.jitterMs })),
+    loss: Type.Optional(Type.Number({ minimum: 0, maximum: 1, description: "Share of datagrams" })),
+    rateKbps: Type.Optional(
+        Type.Number({ minimum: 0, maximum: conditionLimits.rateKbps, description: "Bottleneck; 0: none" }),
+    ),
+    queueBytes: Type.Optional(
+        Type.Number({ minimum: conditionLimits.queueBytesMin, maximum: conditionLimits.queueBytes }),
+    ),
+    cut: Type.Optional(Type.Boolean({ description: "Nothing passes either way, and nobody is told" })),
+}
+export const ConditionsGiven = Type.Object(given, { ...closed, description: "What is left out is not emulated" })
+
+export const Conditions = Type.Object(
+    {
+        delayMs: Type.Number(),
+        jitterMs: Type.Number(),
+        loss: Type.Number(),
+        rateKbps: Type.Number(),
+        queueBytes: Type.Number(),
+        cut: Type.Boolean(),
+    },
+    {
+        description:
+            "The emulated network towards a server: what this end adds to what it sends, and whether it is cut",
+    },
+)
+
+const Datagrams = Type.Object({ sent: count, received: count, forged: count, replayed: count, malformed: count })
+
+export const Link = Type.Object({
+    peer: Type.String(),
+    up: Type.Boolean(),
+    delayMs: Type.Optional(Type.Number({ description: "One way, smoothed; absent while it is not known" })),
+    jitterMs: Type.Number(),
+    loss: Type.Number(),
+    datagrams: Datagrams,
+    underlay: Conditions,
+})
+
+export const Underlay = Type.Object({
+    far: Type.String({ description: "Identifier or address that was named" }),
+    address: Type.Optional(Type.String()),
+    conditions: Conditions,
+    datagrams: Type.Optional(Type.Object({ passed: count, lost: count, overflowed: count, cut: count })),
+})
+
+export const Links = Type.Object({ links: Type.Array(Link), underlay: Type.Array(Underlay) })
+
+export const Health = Type.Object({ ok: Type.Boolean() })
+
+export type State = Static<typeof State>
+export type ConditionsGiven = Static<typeof ConditionsGiven>
+export type Conditions = Static<typeof Conditions>
+export type Link = Static<typeof Link>
+export type Links = Static<typeof Links>
