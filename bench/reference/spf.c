@@ -114,19 +114,19 @@ int main(int argc, char **argv) {
     readAll(head, 4, m, file);
     readAll(cost, 4, m, file);
     fclose(file);
+    heapVertex = need(malloc(4 * (size_t)n));
+    heapKey = need(malloc(4 * (size_t)n));
+    heapPlace = need(malloc(4 * (size_t)n));
     int runs = atoi(argv[2]);
     if (runs < 1) runs = 1;
     double *times = need(malloc(sizeof(double) * runs));
-    /* Every root keeps its own result and heap, as in the program measured; the first round fills them, the second counts. */
-    int32_t *all = need(malloc(4 * (size_t)n * 5 * runs));
+    /* Every root keeps its own result, as in the program measured; the first round fills them, the second counts. */
+    int32_t *all = need(malloc(4 * (size_t)n * 2 * runs));
     for (int round = 0; round < 2; round++)
         for (int i = 0; i < runs; i++) {
-            int32_t *own = all + (size_t)n * 5 * i;
+            int32_t *own = all + (size_t)n * 2 * i;
             distance = own;
             parent = own + n;
-            heapVertex = own + 2 * (size_t)n;
-            heapKey = own + 3 * (size_t)n;
-            heapPlace = own + 4 * (size_t)n;
             struct timespec a, b;
             clock_gettime(CLOCK_MONOTONIC, &a);
             run((int32_t)((i * 7919LL) % n));

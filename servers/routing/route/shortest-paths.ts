@@ -19,19 +19,15 @@ export class ShortestPaths {
     /** Predecessor on the way from the root, -1 at the root and where there is no path. */
     parent: Int32Array
     // The tree's children as doubly linked lists of siblings, so that a subtree can be walked and an edge moved in O(1).
-    private firstChild: Int32Array
-    private nextSibling: Int32Array
-    private previousSibling: Int32Array
+    private firstChild = new Int32Array(0)
+    private nextSibling = new Int32Array(0)
+    private previousSibling = new Int32Array(0)
     private childrenKnown = false
-    private heapVertex: Int32Array
-    private heapKey: Int32Array
-    /** Where a vertex stands in the heap, -1 when it does not. */
-    private heapPlace: Int32Array
     private heapSize = 0
-    private affected: Int32Array
-    private isAffected: Uint8Array
+    private affected = new Int32Array(0)
+    private isAffected = new Uint8Array(0)
     /** Vertices whose distance or predecessor the last `costChanged` set; for callers that keep tables in step. */
-    moved: Int32Array
+    moved = new Int32Array(0)
     movedCount = 0
 
     constructor(
@@ -41,16 +37,6 @@ export class ShortestPaths {
         const size = graph.room
         this.distance = new Int32Array(size)
         this.parent = new Int32Array(size)
-        this.firstChild = new Int32Array(size)
-        this.nextSibling = new Int32Array(size)
-        this.previousSibling = new Int32Array(size)
-        this.heapVertex = new Int32Array(size)
-        // Three more: a vertex of the heap may have children that do not exist, which are kept at `unreachable`.
-        this.heapKey = new Int32Array(size + 3)
-        this.heapPlace = new Int32Array(size).fill(none)
-        this.affected = new Int32Array(size)
-        this.isAffected = new Uint8Array(size)
-        this.moved = new Int32Array(size)
         this.run()
     }
 
@@ -65,6 +51,15 @@ export class ShortestPaths {
     }
 
     private linkChildren(): void {
+        const size = this.distance.length
+        if (this.firstChild.length !== size) {
+            this.firstChild = new Int32Array(size)
+            this.nextSibling = new Int32Array(size)
+            this.previousSibling = new Int32Array(size)
+            this.affected = new Int32Array(size)
+            this.isAffected = new Uint8Array(size)
+            this.moved = new Int32Array(size)
+        }
         this.firstChild.fill(none)
         for (let v = 0; v < this.graph.vertices; v++) if (this.parent[v] !== none) this.adopt(this.parent[v], v)
         this.childrenKnown = true
@@ -73,7 +68,8 @@ export class ShortestPaths {
     /** Dijkstra from the root with plain predecessors; the hot loop, so the heap is written out in place. */
     private spreadFrom(root: number): void {
         const { rowStart, rowLength, head, cost } = this.graph
-        const { distance, parent, heapVertex, heapKey, heapPlace } = this
+        const { distance, parent } = this
+        const { vertex: heapVertex, key: heapKey, place: heapPlace } = this.graph.heap
         heapVertex[0] = root
         heapKey[0] = 0
         heapPlace[root] = 0
@@ -95,20 +91,20 @@ export class ShortestPaths {
                 for (;;) {
                     const first = place * 4 + 1
                     if (first >= size) break
-                    let best = first
-                    let bestKey = heapKey[first]
-                    let difference = (heapKey[first + 1] - bestKey) | 0
+                    const key0 = heapKey[first]
+                    const key2 = heapKey[first + 2]
+                    let difference = (heapKey[first + 1] - key0) | 0
                     let less = difference >> 31
-                    bestKey = (bestKey + (difference & less)) | 0
-                    best = (best + (1 & less)) | 0
-                    difference = (heapKey[first + 2] - bestKey) | 0
+                    const lowKey = (key0 + (difference & less)) | 0
+                    const low = (first - less) | 0
+                    difference = (heapKey[first + 3] - key2) | 0
                     less = difference >> 31
-                    bestKey = (bestKey + (difference & less)) | 0
-                    best = (best + ((first + 2 - best) & less)) | 0
-                    difference = (heapKey[first + 3] - bestKey) | 0
+                    const highKey = (key2 + (difference & less)) | 0
+                    const high = (first + 2 - less) | 0
+                    difference = (highKey - lowKey) | 0
                     less = difference >> 31
-                    bestKey = (bestKey + (difference & less)) | 0
-                    best = (best + ((first + 3 - best) & less)) | 0
+                    const bestKey = (lowKey + (difference & less)) | 0
+                    const best = (low + ((high - low) & less)) | 0
                     if (bestKey >= key) break
                     const up = heapVertex[best]
                     heapVertex[place] = up
@@ -229,7 +225,7 @@ export class ShortestPaths {
 
     private improve(v: number, from: number, candidate: number): void {
         // A vertex may be noted twice in one change; the list is bounded by dropping the note, never the work.
-        if (this.heapPlace[v] === none && this.movedCount < this.moved.length) this.moved[this.movedCount++] = v
+        if (this.graph.heap.place[v] === none && this.movedCount < this.moved.length) this.moved[this.movedCount++] = v
         this.distance[v] = candidate
         this.moveUnder(v, from)
         this.push(v, candidate)
@@ -258,7 +254,7 @@ export class ShortestPaths {
     }
 
     private push(v: number, key: number): void {
-        const { heapVertex, heapKey, heapPlace } = this
+        const { vertex: heapVertex, key: heapKey, place: heapPlace } = this.graph.heap
         let place = heapPlace[v]
         if (place < 0) place = this.heapSize++
         while (place > 0) {
@@ -275,7 +271,7 @@ export class ShortestPaths {
     }
 
     private pop(): number {
-        const { heapVertex, heapKey, heapPlace } = this
+        const { vertex: heapVertex, key: heapKey, place: heapPlace } = this.graph.heap
         const top = heapVertex[0]
         heapPlace[top] = none
         const size = --this.heapSize
