@@ -94,6 +94,12 @@ export class GroupClient {
         return this.call<schemas.Neighbours>("PUT", "/v1/static-neighbours", { pairs })
     }
 
+    setStaticNeighbours(a: string, b: string) {
+        return this.call<undefined>("PUT", `/v1/static-neighbours/${encodeURIComponent(a)}/${encodeURIComponent(b)}`)
+    }
+    clearStaticNeighbours(a: string, b: string) {
+        return this.call<undefined>("DELETE", `/v1/static-neighbours/${encodeURIComponent(a)}/${encodeURIComponent(b)}`)
+    }
     getNeighbourPolicy() {
         return this.get<schemas.NeighbourPolicy>("/v1/neighbour-policy")
     }

@@ -191,6 +191,12 @@ describe("the HTTP API", () => {
                 ["rs-b", false],
             ],
         )
+        good(await admin.clearStaticNeighbours("rs-b", "rs-a"))
+        assert.deepEqual(good(await admin.getStaticNeighbours()).pairs, [])
+        for (let count = 0; count < 2; count++) good(await admin.setStaticNeighbours("rs-b", "rs-a"))
+        assert.deepEqual(good(await admin.getStaticNeighbours()).pairs, [{ a: "rs-a", b: "rs-b" }])
+        assert.equal(code(await admin.setStaticNeighbours("rs-a", "rs-a")), "malformed")
+        assert.equal(code(await admin.setStaticNeighbours("rs-a", "rs-x")), "unknown-server")
         good(await admin.createGroup("team", "Team", ["a", "b"]))
         assert.deepEqual(good(await admin.putGroupMembers("team", ["b", "c", "b"])).members, ["b", "c"])
         good(await admin.deleteRoutingServer("rs-b"))

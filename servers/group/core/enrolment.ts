@@ -104,6 +104,8 @@ function apply(state: State, command: Enrolment, actor: string, context: Context
             return done()
         case "putNeighbours":
             return putNeighbours(state, command.pairs, context)
+        case "setNeighbours":
+            return setNeighbours(state, command, context)
         case "putPolicy":
             return putPolicy(state, command, context)
     }
@@ -185,15 +187,38 @@ function putGroup(
 function putNeighbours(state: State, pairs: NeighbourPair[], context: Context): Answer {
     if (pairs.length > maxPairs) return refuse("too-many", `${maxPairs} pairs`, "you")
     const unique = new Map<string, NeighbourPair>()
-    for (const { a, b } of pairs) {
-        const unknown = [a, b].find(id => !state.durable.servers.has(id))
-        if (unknown !== undefined) return refuse("unknown-server", `no routing server ${unknown}`, "you")
-        if (a === b) return refuse("malformed", `${a} cannot be its own neighbour`, "you")
-        const pair = a < b ? { a, b } : { a: b, b: a }
+    for (const wanted of pairs) {
+        const problem = problemWithPair(state, wanted)
+        if (problem) return problem
+        const pair = inOrder(wanted)
         unique.set(`${pair.a} ${pair.b}`, pair)
     }
     putPairs(state, [...unique.values()], context)
     return done({ pairs: unique.size })
+}
+
+/** One pair, whatever others are changing at the same time. */
+function setNeighbours(state: State, wanted: NeighbourPair & { static: boolean }, context: Context): Answer {
+    const problem = problemWithPair(state, wanted)
+    if (problem) return problem
+    const pair = inOrder(wanted)
+    const { neighbours } = state.durable
+    const others = neighbours.filter(({ a, b }) => a !== pair.a || b !== pair.b)
+    if (others.length < neighbours.length === wanted.static) return done()
+    if (!wanted.static) putPairs(state, others, context)
+    else if (others.length >= maxPairs) return refuse("too-many", `${maxPairs} pairs`, "you")
+    else putPairs(state, [...others, pair], context)
+    return done()
+}
+
+function problemWithPair(state: State, { a, b }: NeighbourPair): Refusal | undefined {
+    const unknown = [a, b].find(id => !state.durable.servers.has(id))
+    if (unknown !== undefined) return refuse("unknown-server", `no routing server ${unknown}`, "you")
+    return a === b ? refuse("malformed", `${a} cannot be its own neighbour`, "you") : undefined
+}
+
+function inOrder({ a, b }: NeighbourPair): NeighbourPair {
+    return a < b ? { a, b } : { a: b, b: a }
 }
 
 function putPairs(state: State, pairs: NeighbourPair[], context: Context): void {

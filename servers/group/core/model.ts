@@ -282,6 +282,7 @@ export type Command =
     | { do: "setMembers"; id: string; members: string[] }
     | { do: "deleteGroup"; id: string }
     | { do: "putNeighbours"; pairs: NeighbourPair[] }
+    | { do: "setNeighbours"; a: string; b: string; static: boolean }
     /** `version`: only if it is the present one. */
     | { do: "putPolicy"; deny: [string, string][]; limits: NeighbourLimits; version?: number }
     | { do: "book"; booking: BookRequest }

@@ -1,5 +1,6 @@
 /** Static neighbours and the neighbour policy over HTTP. */
 
+import { Type } from "typebox"
 import { type App, type Backend, command, refusals, sendRefusal } from "./api.ts"
 import * as schemas from "./schemas.ts"
 
@@ -42,6 +43,28 @@ export function neighbourRoutes(app: App, backend: Backend): void {
             return { pairs: backend.engine.state.durable.neighbours }
         },
     )
+
+    const changes = [
+        { method: "PUT", operationId: "setStaticNeighbours", summary: "Make two routing servers static neighbours" },
+        { method: "DELETE", operationId: "clearStaticNeighbours", summary: "They are no static neighbours any more" },
+    ] as const
+    for (const { method, operationId, summary } of changes)
+        app.route({
+            method,
+            url: "/v1/static-neighbours/:a/:b",
+            config: { role: "operator" },
+            schema: {
+                ...{ operationId, summary, tags },
+                params: schemas.PairParams,
+                response: { 204: Type.Null({ description: "Done, or it was so already" }), ...refusals },
+            },
+            async handler(request, reply) {
+                const { a, b } = request.params
+                const wanted = { do: "setNeighbours" as const, a, b, static: method === "PUT" }
+                const answer = await command(backend, request, wanted)
+                return answer.ok ? reply.code(204).send(null) : sendRefusal(reply, answer)
+            },
+        })
 
     app.get(
         "/v1/neighbour-policy",

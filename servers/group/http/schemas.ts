@@ -134,6 +134,7 @@ export type Group = Static<typeof Group>
 export const CreateGroup = Type.Object({ id: Id, name: Name, members: Type.Optional(Members) })
 export const PutMembers = Type.Object({ members: Members })
 
+export const PairParams = Type.Object({ a: Id, b: Id })
 export const Neighbours = Type.Object({
     pairs: Type.Array(Type.Object({ a: Id, b: Id }), { maxItems: 20_000 }),
 })
