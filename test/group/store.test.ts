@@ -3,10 +3,12 @@ import { mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, describe, test } from "node:test"
+import { Migrator, sql } from "kysely"
 import { pino } from "pino"
 import { neighbourLimitDefaults } from "../../protocol/servers.ts"
 import type { Durable, EndpointRow, SessionRow, Write } from "../../servers/group/core/model.ts"
 import { Engine } from "../../servers/group/engine.ts"
+import { migrations } from "../../servers/group/store/migrations.ts"
 import { getSession, listAudit, listSessions } from "../../servers/group/store/queries.ts"
 import { openSqlite } from "../../servers/group/store/sqlite.ts"
 import { Store } from "../../servers/group/store/store.ts"
@@ -116,6 +118,27 @@ describe("the store", () => {
         }
         assert.deepEqual(durable, expected)
         await again.close()
+    })
+
+    test("of before places were known keeps what it had, and finds its audit entries by session", async () => {
+        const path = freshPath()
+        const opened = openSqlite(path)
+        assert.ok(opened.ok)
+        const { error } = await new Migrator({ db: opened.db, provider: migrations }).migrateTo("0001-first")
+        assert.equal(error, undefined)
+        const { db } = opened
+        await sql`insert into endpoints values ('a', 'A', 'h', 1, '', '', 2, 'rs-a')`.execute(db)
+        await sql`insert into routing_servers values ('rs-a', 'h', 1, '127.0.0.1', 1, 2, 'f', 3, 4)`.execute(db)
+        await sql`insert into audit values (1, 5, 'group', 'end', 's1', 'done', '{}')`.execute(db)
+        await db.destroy()
+        const store = await open(path)
+        const durable = await store.load(0)
+        const { history, position } = durable.endpoints.get("a")!
+        assert.deepEqual([history, position], [["rs-a"], undefined])
+        const { stored, announced } = durable.servers.get("rs-a")!
+        assert.deepEqual([stored, announced, durable.neighbourPolicy.version], [{}, {}, 0])
+        assert.equal((await listAudit(store.db, { session: "s1" }, undefined, 10)).length, 1)
+        await store.close()
     })
 
     test("counts its starts, also across reopenings", async () => {
