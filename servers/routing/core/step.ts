@@ -3,12 +3,12 @@
  */
 
 import type { ControlMessage } from "../../../protocol/link.ts"
-import type { Peers } from "../../../protocol/servers.ts"
 import { repeat } from "./answers.ts"
 import { attach, detach, endpointState, forgetLost, sendAllAway } from "./attachments.ts"
 import { expireHeld, join, leave, refuseHeld, resumeHeld } from "./joins.ts"
 import type { Effect, EndpointRequest, Event, GroupMessage, Self, State } from "./model.ts"
 import * as registration from "./registration.ts"
+import { onPeers, onPolicy } from "./servers.ts"
 import { dismiss, end, endOverdue, learn, tellPeople } from "./sessions.ts"
 import { emptyTree, linkDown, linkUp, onBind, onCount, onUnbind } from "./tree.ts"
 
@@ -62,6 +62,8 @@ function apply(state: State, event: Event, nowMs: number, out: Effect[]) {
         case "legRefused":
             out.push({ type: "log", level: "warn", what: "no leg", details: { ...event } })
             return dismiss(state, event.sid, event.ep, "unavailable", nowMs, out)
+        case "delays":
+            return registration.reportDistances(state, event.list, nowMs, out)
         case "tick":
             expireHeld(state, nowMs, out)
             registration.repeatRequests(state, nowMs, out)
@@ -90,6 +92,8 @@ function onGroup(state: State, { verb, message }: GroupMessage, nowMs: number, o
         }
         case "peers":
             return onPeers(state, message, out)
+        case "policy":
+            return onPolicy(state, message, out)
         case "session":
             if (learn(state, message, nowMs, out)) resumeHeld(state, message.sid, nowMs, out)
             return
@@ -97,14 +101,6 @@ function onGroup(state: State, { verb, message }: GroupMessage, nowMs: number, o
             end(state, message.sid, message.reason, nowMs, out)
             return
     }
-}
-
-/** [claim 7] The addresses of all routing servers; those configured as static neighbours get a link. */
-function onPeers(state: State, peers: Peers, out: Effect[]) {
-    if (peers.n < state.peers.n) return
-    state.peers = peers
-    const neighbours = peers.list.filter(peer => peer.static === 1 && peer.rs !== state.self.id)
-    out.push({ type: "neighbours", peers: neighbours })
 }
 
 function onEndpoint(state: State, ep: string, request: EndpointRequest, nowMs: number, out: Effect[]) {

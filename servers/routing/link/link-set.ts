@@ -147,6 +147,11 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
         this.#idle(contact, linkLimits.lingerMs)
     }
 
+    /** Whether a server of the list has this address. */
+    isListed(ip: string): boolean {
+        return this.#addresses.has(ip)
+    }
+
     /** A link stands, whether or not it is one of neighbours. */
     isOpen(rs: string): boolean {
         return this.#contacts.get(rs)?.link.isUp ?? false

@@ -22,6 +22,11 @@ export interface MediaPlaneOptions {
     overNetwork?: (io: UdpIo) => UdpIo
     /** Whether what comes from this address gets through the emulated network. */
     hears?: (ip: string) => boolean
+    /**
+     * Takes what other routing servers ask of this port and is no probe of an endpoint: true when it was theirs. Its answer goes
+     * out by `reply`. Called for datagrams with a probe's first byte only.
+     */
+    serverDatagram?: (datagram: Buffer, ip: string, port: number, reply: (answer: Buffer) => void) => boolean
     /** Probes that one source address may ask a second before they are dropped. Default 200. */
     probesPerSecond?: number
     /** Things worth a log line; never called per packet. */

@@ -196,7 +196,13 @@ export class MediaPlane implements MediaPlaneFace {
         if (this.options.hears?.(ip) === false) return
         this.counts.received++
         if (datagram[0] === probeFirstByte && datagram.length === probeBytes) this.answerProbe(datagram, ip, port)
+        else if (datagram[0] === probeFirstByte && this.takenByServer(datagram, ip, port)) return
         else this.receiveRtp(datagram, ip, port)
+    }
+
+    private takenByServer(datagram: Buffer, ip: string, port: number): boolean {
+        const reply = (answer: Buffer) => this.io?.send(answer, ip, port)
+        return this.options.serverDatagram?.(datagram, ip, port, reply) ?? false
     }
 
     private answerProbe(datagram: Buffer, ip: string, port: number): void {

@@ -95,6 +95,8 @@ export type ChoiceEvent =
     | { type: "asked"; by: string; distances: Distances }
     | { type: "answered"; by: string; accepted: boolean; reason: string; distances: Distances }
     | { type: "released"; by: string }
+    /** A neighbour has measured anew. */
+    | { type: "distances"; from: string; distances: Distances }
     /** Whom the routing table reaches. */
     | { type: "reachable"; ids: readonly string[] }
 
@@ -188,6 +190,9 @@ export class NeighbourChoice {
                 return this.onAnswered(event, nowMs)
             case "released":
                 return this.onReleased(event.by, nowMs)
+            case "distances":
+                this.remember(event.from, event.distances)
+                return []
             case "reachable":
                 this.reachable = new Set(event.ids)
                 return []
@@ -492,7 +497,8 @@ export class NeighbourChoice {
         if (this.members.has(from)) this.distancesOf.set(from, new Map(distances))
     }
 
-    private distances(): Distances {
+    /** Round trips to all others that this server has measured. */
+    distances(): Distances {
         return [...this.measured].map(([id, path]) => [id, path.rttMs] as const)
     }
 
