@@ -48,6 +48,22 @@ export class ControlClient {
     deleteUnderlay(peer: string) {
         return this.#call<undefined>("DELETE", `/v1/links/${encodeURIComponent(peer)}/underlay`)
     }
+    async neighbours(): Promise<ControlResult<schemas.Neighbour[]>> {
+        const result = await this.#call<schemas.Neighbours>("GET", "/v1/neighbours")
+        return result.ok ? { ok: true, value: result.value.neighbours } : result
+    }
+    async routes(): Promise<ControlResult<schemas.Route[]>> {
+        const result = await this.#call<schemas.Routes>("GET", "/v1/routes")
+        return result.ok ? { ok: true, value: result.value.routes } : result
+    }
+    explainRoute(to: string) {
+        return this.#call<schemas.Explanation>("GET", `/v1/routes/${encodeURIComponent(to)}`)
+    }
+    ping(to: string, series: schemas.PingGiven = {}) {
+        const { count = 1, intervalMs = 200, timeoutMs: answerMs = 1000 } = series
+        const longestMs = count * intervalMs + answerMs + timeoutMs
+        return this.#call<schemas.Ping>("POST", `/v1/ping/${encodeURIComponent(to)}`, series, longestMs)
+    }
     metrics() {
         return this.#call<string>("GET", "/metrics")
     }

@@ -5,6 +5,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client"
 import type { RoutingServer } from "../server.ts"
 
+const neighbourKinds = ["static", "dynamic", "inbound", "fix-up"]
+
 type Labels = Record<string, string>
 type Samples = [labels: Labels, value: number][]
 
@@ -69,6 +71,31 @@ export function buildMetrics(server: RoutingServer): Registry {
     gauge("underlay_paths", "Paths on which a network is emulated; 0 in production", [], () => [
         [{}, server.underlay.size],
     ])
+
+    gauge("neighbours", "Neighbours by how they became some", ["kind"], () => {
+        const counts = new Map(neighbourKinds.map(kind => [kind, 0]))
+        for (const { kind } of server.neighbourTrace()) if (kind) counts.set(kind, (counts.get(kind) ?? 0) + 1)
+        return [...counts].map(([kind, value]) => [{ kind }, value])
+    })
+    gauge("routes", "Servers that the routing table reaches", [], () => [[{}, server.routes().length]])
+    gauge("link_state_servers", "Servers whose advertisements are known", [], () => [
+        [{}, server.topology.databaseSize],
+    ])
+    counter("topology_events", "Events of neighbour choice, link state and routes", ["event"], () =>
+        Object.entries(server.topology.counters).map(([event, value]) => [{ event: dashed(event) }, value]),
+    )
+    counter("route_changes", "Routes that moved to another next hop", [], () => [
+        [{}, server.topology.counters.routeChanges],
+    ])
+    counter("advertisements", "Link-state advertisements that were new here and flooded on", [], () => [
+        [{}, server.topology.counters.advertisements],
+    ])
+    counter("routed_datagrams", "Routed datagrams, by what became of them", ["outcome"], () =>
+        Object.entries(server.forwarder.counters).map(([outcome, value]) => [{ outcome: dashed(outcome) }, value]),
+    )
+    counter("transit_packets", "Packets of sessions in transit [claim 4]", ["outcome"], () =>
+        Object.entries(server.transit.counters).map(([outcome, value]) => [{ outcome: dashed(outcome) }, value]),
+    )
 
     const state = () => server.snapshot()
     gauge("dsp_units", "DSP units by use", ["state"], () => {

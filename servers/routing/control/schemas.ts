@@ -80,6 +80,90 @@ export const Underlay = Type.Object({
 
 export const Links = Type.Object({ links: Type.Array(Link), underlay: Type.Array(Underlay) })
 
+export const Neighbour = Type.Object({
+    server: Type.String(),
+    outcome: Type.String({ description: "neighbour, refused, declined, not-needed or not-yet-tried" }),
+    kind: Type.Optional(Type.String({ description: "static, dynamic, inbound or fix-up" })),
+    up: Type.Optional(Type.Boolean()),
+    test: Type.Optional(Type.String({ description: "The test that refused it" })),
+    found: Type.Optional(Type.Number()),
+    allowed: Type.Optional(Type.Number()),
+    unit: Type.Optional(Type.String()),
+    because: Type.Optional(Type.String()),
+    path: Type.Optional(
+        Type.Object({
+            rttMs: Type.Number(),
+            jitterP95Ms: Type.Number(),
+            loss: Type.Number(),
+            bandwidthKbps: Type.Number(),
+            mutual: Type.Boolean(),
+            hops: Type.Optional(Type.Integer()),
+        }),
+    ),
+    text: Type.String({ description: "One line for a person" }),
+})
+export const Neighbours = Type.Object({ neighbours: Type.Array(Neighbour) })
+
+export const Route = Type.Object({
+    to: Type.String(),
+    nextHop: Type.String(),
+    delayMs: Type.Number({ description: "One way" }),
+    hops: Type.Integer({ description: "Links on the way" }),
+    alternate: Type.Optional(Type.String({ description: "Takes over at once when the next hop is lost" })),
+})
+export const Routes = Type.Object({ routes: Type.Array(Route) })
+
+export const Explanation = Type.Object({
+    from: Type.String(),
+    to: Type.String(),
+    reached: Type.Boolean(),
+    delayMs: Type.Optional(Type.Number()),
+    nextHop: Type.Optional(Type.String()),
+    alternate: Type.Optional(Type.String()),
+    hops: Type.Array(
+        Type.Object({
+            from: Type.String(),
+            to: Type.String(),
+            delayMs: Type.Number(),
+            jitterMs: Type.Number(),
+            lossPercent: Type.Number(),
+        }),
+    ),
+    notChosen: Type.Array(
+        Type.Object({
+            neighbour: Type.String(),
+            reason: Type.String(),
+            delayMs: Type.Optional(Type.Number()),
+            isAlternate: Type.Boolean(),
+            text: Type.String(),
+        }),
+    ),
+    text: Type.String({ description: "Why, in one line" }),
+})
+
+export const pingLimits = { count: 2000, seriesMs: 10_000 }
+export const PingGiven = Type.Object(
+    {
+        count: Type.Optional(Type.Integer({ minimum: 1, maximum: pingLimits.count })),
+        intervalMs: Type.Optional(Type.Integer({ minimum: 2, maximum: 10_000 })),
+        timeoutMs: Type.Optional(Type.Integer({ minimum: 10, maximum: 5000 })),
+    },
+    closed,
+)
+const Echo = Type.Object({
+    atMs: Type.Number({ description: "When it was sent, from the start of the series" }),
+    rttMs: Type.Optional(Type.Number({ description: "Absent when it did not come back" })),
+    hops: Type.Optional(Type.Integer({ description: "Links on the way there" })),
+    reason: Type.Optional(Type.String()),
+})
+export const Ping = Type.Object({
+    to: Type.String(),
+    startMs: Type.Number({ description: "Unix time of the start" }),
+    sent: count,
+    answered: count,
+    echoes: Type.Array(Echo),
+})
+
 export const Health = Type.Object({ ok: Type.Boolean() })
 
 export type State = Static<typeof State>
@@ -87,3 +171,11 @@ export type ConditionsGiven = Static<typeof ConditionsGiven>
 export type Conditions = Static<typeof Conditions>
 export type Link = Static<typeof Link>
 export type Links = Static<typeof Links>
+export type Neighbour = Static<typeof Neighbour>
+export type Neighbours = Static<typeof Neighbours>
+export type Route = Static<typeof Route>
+export type Routes = Static<typeof Routes>
+export type Explanation = Static<typeof Explanation>
+export type PingGiven = Static<typeof PingGiven>
+export type Echo = Static<typeof Echo>
+export type Ping = Static<typeof Ping>

@@ -6,19 +6,19 @@
 
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 import type { AddressInfo } from "node:net"
-import { join } from "node:path"
 import swagger from "@fastify/swagger"
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox"
 import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyReply, LogController } from "fastify"
 import { limits } from "../../../protocol/limits.ts"
 import { RequestRate } from "../request-rate.ts"
 import type { RoutingServer } from "../server.ts"
-import { writeWhole } from "../state-folder.ts"
+import { tokenFileOf, writeWhole } from "../state-folder.ts"
 import { type App, sendProblem } from "./api.ts"
 import { linkRoutes } from "./links.ts"
 import { buildMetrics } from "./metrics.ts"
 import { operationRoutes } from "./operations.ts"
 import { problem } from "./problems.ts"
+import { routingRoutes } from "./routing.ts"
 
 const bodyBytes = 4096
 const requestTimeoutMs = 10_000
@@ -30,10 +30,6 @@ export interface Control {
 }
 
 export type ControlOutcome = { ok: true; control: Control } | { ok: false; what: string }
-
-export function tokenFileOf(state: string): string {
-    return join(state, "control.token")
-}
 
 /** Listens on the server's own address [claim 2]; the token is in its file before that. */
 export async function startControl(
@@ -89,6 +85,7 @@ async function buildControl(server: RoutingServer, token: string, log: FastifyBa
     const metrics = buildMetrics(server)
     operationRoutes(app, server, metrics)
     linkRoutes(app, server)
+    routingRoutes(app, server)
     return app
 }
 
