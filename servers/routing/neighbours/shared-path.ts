@@ -17,13 +17,20 @@ export interface PathEvidence {
 export interface SharedPathLimits {
     /** A round trip through the neighbour at most this many times the direct one: the neighbour lies on the way. */
     triangleCover: number
+    /** Round trips below this say nothing of the way: on one site they differ by chance. */
+    triangleFromMs: number
     /** Routers at each end of a trace that say nothing: every path from one site begins with the same ones. */
     traceTrim: number
     /** Addresses with this many leading bits in common are taken to be on one site. */
     prefixBits: number
 }
 
-export const sharedPathDefaults: SharedPathLimits = { triangleCover: 1.1, traceTrim: 2, prefixBits: 24 }
+export const sharedPathDefaults: SharedPathLimits = {
+    triangleCover: 1.1,
+    triangleFromMs: 2,
+    traceTrim: 2,
+    prefixBits: 24,
+}
 
 /** Share of common risk groups (Jaccard), 0..1. */
 export function riskGroupShare(a: readonly string[], b: readonly string[]): number {
@@ -76,7 +83,9 @@ export function sharedPath(
         riskGroupShare(candidate.riskGroups, neighbour.riskGroups),
         candidate.trace && neighbour.trace ? traceShare(candidate.trace, neighbour.trace, limits.traceTrim) : 0,
         prefixShare(candidate.ip, neighbour.ip, limits.prefixBits),
-        triangleShare(neighbour.rttMs, betweenMs, candidate.rttMs, limits.triangleCover),
+        candidate.rttMs < limits.triangleFromMs
+            ? 0
+            : triangleShare(neighbour.rttMs, betweenMs, candidate.rttMs, limits.triangleCover),
     )
 }
 
