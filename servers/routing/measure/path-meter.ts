@@ -27,7 +27,12 @@ export const meterLimits = {
     /** Above this a short train is over too soon to be timed well. */
     longTrainFromKbps: 20_000,
     trainRestMs: 20,
-    capacityFreshMs: 240_000,
+    trainAnswerMs: 600,
+    /** A capacity that was found to be below what is configured is looked at again sooner. */
+    lowCapacityFreshMs: 600_000,
+    capacityFreshMs: 3_600_000,
+    /** A measurement does not wait for its trains behind more than so many others. */
+    trainsAhead: 8,
     tracepathWaitMs: 3000,
 }
 
@@ -55,6 +60,8 @@ interface Known {
     hopsAtMs: number
     capacityKbps?: number
     capacityAtMs: number
+    /** Its trains are under way or wait for their turn. */
+    isQueued: boolean
 }
 
 export class PathMeter {
@@ -69,7 +76,8 @@ export class PathMeter {
     #socket: Socket | undefined
     #hopSocket: Socket | undefined
     /** Trains go one after the other: together they would measure each other. */
-    #turn: Promise<unknown> = Promise.resolve()
+    #turn: Promise<void> = Promise.resolve()
+    #trainsAhead = 0
 
     constructor(options: { ip: string; configuredKbps: number; underlay?: Underlay }) {
         this.#ip = options.ip
@@ -109,7 +117,8 @@ export class PathMeter {
         const nowMs = performance.now()
         let known = this.#known.get(target.id)
         if (known?.ip !== target.ip) {
-            known = { ip: target.ip, hopsAtMs: Number.NEGATIVE_INFINITY, capacityAtMs: Number.NEGATIVE_INFINITY }
+            const never = Number.NEGATIVE_INFINITY
+            known = { ip: target.ip, hopsAtMs: never, capacityAtMs: never, isQueued: false }
             this.#known.set(target.id, known)
         }
         const tracing = this.#tracepath.hops(target.ip, nowMs, meterLimits.tracepathWaitMs)
@@ -123,15 +132,9 @@ export class PathMeter {
             known.hops = (await this.#sweep(target, figures.rttMs)) ?? known.hops
             if (known.hops !== undefined) known.hopsAtMs = nowMs
         }
-        if (nowMs - known.capacityAtMs > meterLimits.capacityFreshMs) {
-            const trains = this.#turn.then(() => this.#trains(target))
-            this.#turn = trains
-            const measured = await trains
-            if (measured !== undefined) {
-                known.capacityKbps = measured
-                known.capacityAtMs = nowMs
-            }
-        }
+        const ahead = this.#trainsAhead
+        const trains = this.#measureCapacity(target, known, figures.rttMs)
+        if (ahead <= meterLimits.trainsAhead) await trains
         this.counters.measured++
         const trace = await tracing
         const path: PathMeasurement = {
@@ -209,12 +212,31 @@ export class PathMeter {
 
     // ---- capacity --------------------------------------------------------------------------------------------------------
 
-    async #trains(target: MeterTarget): Promise<number | undefined> {
+    /** With many candidates some capacities become known only after the measurement that asked for them. */
+    #measureCapacity(target: MeterTarget, known: Known, rttMs: number): Promise<void> {
+        const isLow = bandwidthKbps(this.#configuredKbps, known.capacityKbps) < this.#configuredKbps
+        const freshMs = isLow ? meterLimits.lowCapacityFreshMs : meterLimits.capacityFreshMs
+        if (known.isQueued || performance.now() - known.capacityAtMs < freshMs) return Promise.resolve()
+        known.isQueued = true
+        this.#trainsAhead++
+        const trains = this.#turn.then(async () => {
+            const measured = await this.#trains(target, rttMs)
+            this.#trainsAhead--
+            known.isQueued = false
+            if (measured === undefined) return
+            known.capacityKbps = measured
+            known.capacityAtMs = performance.now()
+        })
+        this.#turn = trains
+        return trains
+    }
+
+    async #trains(target: MeterTarget, rttMs: number): Promise<number | undefined> {
         const { trains, trainPackets, longTrainFromKbps, trainRestMs } = meterLimits
         const found: number[] = []
         let packets = trainPackets
         for (let train = 0; train < trains && this.#socket; train++) {
-            const answer = await this.#train(target, packets)
+            const answer = await this.#train(target, packets, rttMs)
             const capacity = answer && trainCapacityKbps(answer)
             // A server that does not answer one will not answer the next.
             if (!answer && found.length === 0) return undefined
@@ -228,7 +250,7 @@ export class PathMeter {
         return median(found)
     }
 
-    async #train(target: MeterTarget, count: number): Promise<TrainAnswer | undefined> {
+    async #train(target: MeterTarget, count: number, rttMs: number): Promise<TrainAnswer | undefined> {
         this.counters.trains++
         return await new Promise(resolve => {
             const finish = (answer?: TrainAnswer) => {
@@ -237,7 +259,7 @@ export class PathMeter {
             const tag = this.#expect({ ip: target.ip, train: finish })
             for (let index = 0; index < count; index++)
                 this.#send(this.#socket, writeTrainPacket({ index, count, tag }), target)
-            void this.#sleep(2 * meterLimits.answerMs).then(() => finish())
+            void this.#sleep(meterLimits.trainAnswerMs + 2 * rttMs).then(() => finish())
         })
     }
 
