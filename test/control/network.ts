@@ -15,6 +15,9 @@ import { connectParty } from "../support/mqtt.ts"
 
 const main = resolve(import.meta.dirname, "../../servers/routing/main.ts")
 
+/** Several processes start at once, perhaps on a busy machine. */
+const readyMs = 40_000
+
 export interface NetworkServer {
     id: string
     ip: string
@@ -85,11 +88,12 @@ export async function startRoutingNetwork(plan: NetworkPlan): Promise<RoutingNet
             if (b === id) paths[a] = { delayMs }
         }
         writeFileSync(underlayFile, JSON.stringify({ seed: 1, paths }))
-        const child = await startScript(main, [
+        const options = [
             ...["--id", id, "--secret-file", secretFile, "--ip", ips[id], "--link-port", "0", "--media-port", "0"],
             ...["--broker", `mqtt://${broker.host}:${broker.port}`, "--dsp-units", "8", "--state", state],
             ...["--control-port", "0", "--underlay", underlayFile, ...(plan.words ?? [])],
-        ])
+        ]
+        const child = await startScript(main, options, { readyMs })
         const tokenFile = join(state, "control.token")
         const control = ControlClient.fromTokenFile(child.ready.controlUrl, tokenFile)
         servers[id] = { id, ip: ips[id], child, control, tokenFile }
