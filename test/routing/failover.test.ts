@@ -56,4 +56,29 @@ describe("routing servers whose link is cut without a word", () => {
         await eventually(() => a.links.isUp("rs-c"), "the link to return")
         await eventually(() => a.route("rs-c")?.alternate === "rs-c", "the direct way as an alternate")
     })
+
+    test("[claim 7] forget a dynamic neighbour that is gone, go around it, and find it again when it is back", async () => {
+        const net = await Network.start(["rs-a", "rs-b", "rs-c"])
+        networks.push(net)
+        await Promise.all(["rs-a", "rs-b", "rs-c"].map(id => net.add(id)))
+        await net.settled()
+        await eventually(() => net.neighboursOf("rs-a").length === 2, "a full mesh")
+        net.cut("rs-a", "rs-c")
+        await eventually(() => net.at("rs-a").route("rs-c")?.nextHop === "rs-b", "the way around")
+        const gone = () =>
+            net
+                .at("rs-a")
+                .neighbourTrace()
+                .find(({ rs }) => rs === "rs-c")
+        assert.equal(gone()?.outcome, "refused")
+        assert.match(gone()?.text ?? "", /^there is no path/)
+        net.between("rs-a", "rs-c", {})
+        await eventually(() => net.neighboursOf("rs-a").includes("rs-c"), "it to be a neighbour again")
+
+        // A server that dies and comes back with a new life and a new identity.
+        await net.at("rs-b").stop()
+        await eventually(() => net.at("rs-a").route("rs-b") === undefined, "no route to what is gone")
+        await net.add("rs-b")
+        await net.settled()
+    })
 })

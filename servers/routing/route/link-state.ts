@@ -19,8 +19,13 @@ import {
 export interface LinkStateLimits {
     /** Two own advertisements are at least this far apart ... */
     minIntervalMs: number
-    /** ... and after many in a row up to this far; a link that goes down is told at once. */
+    /**
+     * ... and after many in a row up to this far. A link that goes down is told at once; one that comes up does not wait
+     * for what other links have done, only for its own ups in the last while.
+     */
     maxIntervalMs: number
+    /** A link that has come up before counts as restless for so long. */
+    restlessMs: number
     refreshMs: number
     ageOutMs: number
     /** A smoothed delay is told again when it moved by this share and by `changeFloor`. */
@@ -32,6 +37,7 @@ export interface LinkStateLimits {
 export const linkStateDefaults: LinkStateLimits = {
     minIntervalMs: 1000,
     maxIntervalMs: 30_000,
+    restlessMs: 60_000,
     refreshMs: 300_000,
     ageOutMs: 900_000,
     changeShare: 0.1,
@@ -80,6 +86,10 @@ export class LinkState {
     private intervalMs: number
     /** Own links differ enough from what was told, but the interval is not over. */
     private pending = false
+    /** How long after the last advertisement what is pending may be told. */
+    private waitMs = 0
+    /** How often each link has come up of late. */
+    private readonly ups = new Map<string, { count: number; lastMs: number }>()
 
     constructor(
         readonly self: string,
@@ -124,14 +134,14 @@ export class LinkState {
     /** When `step` with a tick has something to do next, at the latest. */
     nextTickMs(): number {
         let next = this.toldMs + this.limits.refreshMs
-        if (this.pending) next = Math.min(next, this.toldMs + this.intervalMs)
+        if (this.pending) next = Math.min(next, this.toldMs + this.waitMs)
         for (const entry of this.entries.values()) next = Math.min(next, entry.heardMs + this.limits.ageOutMs)
         return next
     }
 
     private onTick(nowMs: number): LinkStateEffect[] {
         const effects: LinkStateEffect[] = []
-        if (this.pending && nowMs >= this.toldMs + this.intervalMs) effects.push(...this.tell(nowMs))
+        if (this.pending && nowMs >= this.toldMs + this.waitMs) effects.push(...this.tell(nowMs))
         else if (this.toldMs > Number.NEGATIVE_INFINITY && nowMs >= this.toldMs + this.limits.refreshMs)
             effects.push(...this.tell(nowMs))
         for (const [origin, entry] of this.entries)
@@ -154,8 +164,27 @@ export class LinkState {
             })
         this.pending = differs
         if (!differs) return []
-        if (nowMs < this.toldMs + this.intervalMs) return []
+        this.waitMs = this.intervalMs
+        for (const { to } of links)
+            if (!told.some(before => before.to === to)) this.waitMs = Math.min(this.waitMs, this.upWaitMs(to, nowMs))
+        if (nowMs < this.toldMs + this.waitMs) return []
         return this.tell(nowMs)
+    }
+
+    private upWaitMs(to: string, nowMs: number): number {
+        const ups = this.ups.get(to)
+        if (!ups || nowMs - ups.lastMs > this.limits.restlessMs) return this.limits.minIntervalMs
+        return Math.min(this.limits.maxIntervalMs, this.limits.minIntervalMs * 2 ** Math.min(ups.count, 20))
+    }
+
+    /** Notes which links are told for the first time, or again after they were gone. */
+    private countUps(nowMs: number): void {
+        const told = this.entries.get(this.self)?.advertisement.links
+        for (const [to, { lastMs }] of this.ups) if (nowMs - lastMs > this.limits.restlessMs) this.ups.delete(to)
+        for (const { to } of this.links) {
+            if (told?.some(before => before.to === to)) continue
+            this.ups.set(to, { count: (this.ups.get(to)?.count ?? 0) + 1, lastMs: nowMs })
+        }
     }
 
     private worthTelling(before: AdvertisedLink, now: AdvertisedLink): boolean {
@@ -176,6 +205,7 @@ export class LinkState {
             quietMs > 2 * this.intervalMs
                 ? this.limits.minIntervalMs
                 : Math.min(this.limits.maxIntervalMs, this.intervalMs * 2)
+        this.countUps(nowMs)
         this.toldMs = nowMs
         this.pending = false
         this.seq++
