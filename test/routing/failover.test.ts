@@ -45,9 +45,9 @@ describe("routing servers whose link is cut without a word", () => {
         assert.ok(movedMs < 1000, `${movedMs} ms`)
         const echo = await eventually(async () => {
             const outcome = await a.ping("rs-c", 50)
-            return outcome.ok && outcome
+            return outcome.ok ? outcome : undefined
         }, "an echo by the alternate")
-        assert.equal(echo.ok && echo.hops, 2)
+        assert.equal(echo.hops, 2)
         assert.equal(c.route("rs-a")?.nextHop, "rs-b")
         const direct = a.explainRoute("rs-c").notChosen.find(({ neighbour }) => neighbour === "rs-c")
         assert.deepEqual([direct?.reason, direct?.text], ["down", "the link to it is down"])
