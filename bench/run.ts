@@ -21,7 +21,10 @@ export interface Bench {
 
 /** Loaded when asked for, so that the list costs nothing. */
 const benches: Record<string, () => Promise<Bench>> = {
+    failover: async () => (await import("./failover.ts")).failoverBench,
     mqtt: async () => (await import("./mqtt.ts")).mqttBench,
+    neighbours: async () => (await import("./neighbours.ts")).neighboursBench,
+    spf: async () => (await import("./spf.ts")).spfBench,
 }
 
 async function list(): Promise<void> {

@@ -14,6 +14,7 @@ export interface ServerPlace {
     ip: string
     linkPort: number
     mediaPort: number
+    controlPort: number
     dspUnits: number
 }
 
@@ -48,6 +49,7 @@ export function planLayout(network: string, boards: number, servers: number): La
             ip: `${network}.1.${11 + i}`,
             linkPort: 7400,
             mediaPort: 7500,
+            controlPort: 7600,
             dspUnits: 100,
         })
     const boardPlaces: BoardPlace[] = []

@@ -7,6 +7,10 @@ import { addBoardCommands } from "./commands/board.ts"
 import { addCompletionCommand } from "./commands/completion.ts"
 import { addDemoCommand } from "./commands/demo.ts"
 import { addDirectoryCommands } from "./commands/directory.ts"
+import { addLinkCommands } from "./commands/link.ts"
+import { addStaticNeighbourCommands } from "./commands/neighbours.ts"
+import { addPolicyCommands } from "./commands/policy.ts"
+import { addNeighboursCommand, addRouteCommands } from "./commands/route.ts"
 import { addServeCommands } from "./commands/serve.ts"
 import { addSessionCommands } from "./commands/session.ts"
 import { addSystemCommands } from "./commands/system.ts"
@@ -28,6 +32,10 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
     addBoardCommands(shell)
     addSessionCommands(shell)
     addDirectoryCommands(shell)
+    addPolicyCommands(shell)
+    addStaticNeighbourCommands(shell, addNeighboursCommand(shell))
+    addRouteCommands(shell)
+    addLinkCommands(shell)
     addServeCommands(shell)
     addCompletionCommand(shell)
     return program

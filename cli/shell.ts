@@ -39,7 +39,8 @@ export interface Shell {
     program: Command
     finish(exitCode: number): void
     noun(name: string, about: string): Command
-    verb(parent: Command, verb: Verb): void
+    /** Gives the command, for verbs under it. */
+    verb(parent: Command, verb: Verb): Command
 }
 
 export function createShell(program: Command, finish: (exitCode: number) => void): Shell {
@@ -81,6 +82,7 @@ export function createShell(program: Command, finish: (exitCode: number) => void
                     )
                 finish(outcome.ok ? exitCodes.ok : exitCodes[outcome.exit])
             })
+            return command
         },
     }
 }

@@ -16,10 +16,14 @@
  *         0xffffffff while none was heard.
  *     probe (2) and echo (3): number u32, sentUs u32. A probe is returned at once as an echo with the same body.
  *     media (4): label u32, packet. The label is the one that the receiver has handed out in `bind`.
+ *     routed (5): to any server, hop by hop along the routing table; see `routed.ts`.
+ *
+ * A link carries sessions, routes and media only while both ends have each other as neighbours, which each tells by
+ * `neighbour`. Any two servers of the group server's list may have a link without being neighbours, to ask for it.
  */
 
 import { limits } from "./limits"
-import { int, type Of, oneOf, record, text } from "./shape"
+import { int, list, type Of, oneOf, optional, record, text } from "./shape"
 
 export const linkVersion = 1
 export const linkExporterLabel = "EXPERIMENTAL-parley-link-1"
@@ -50,9 +54,24 @@ export const linkLimits = {
     backOffMaxMs: 5000,
     /** Sessions for which one neighbour may hand out labels. */
     bindings: 4096,
+    helloIntervalMsMin: 20,
+    helloIntervalMsMax: 1000,
+    /** A link that neither end needs is closed after this time ... */
+    unusedMs: 10_000,
+    /** ... or after this one when it was needed before. */
+    lingerMs: 1000,
+    /** The larger identifier dials too, when the smaller one has not for so long: it may not know yet. */
+    courtesyMs: 1000,
+    /** Round trips told to one server; the shortest ones. */
+    distances: 1000,
+    /** Advertisements, keys of them or origins in one message. */
+    advertisements: 50,
+    advertisedLinks: 64,
+    /** Routed datagrams that one neighbour may hand on in a second. */
+    routedPerSecond: 2000,
 }
 
-export const datagramKinds = { hello: 1, probe: 2, echo: 3, media: 4 } as const
+export const datagramKinds = { hello: 1, probe: 2, echo: 3, media: 4, routed: 5 } as const
 export const datagramHeaderBytes = 12
 export const datagramTagBytes = 16
 export const helloBodyBytes = 20
@@ -62,7 +81,14 @@ const u32 = 4294967295
 const identifier = text(limits.identifierBytes, 1)
 
 /** First message of both sides. TLS has proven the certificate; this names the server and its present life. */
-export const greetShape = record({ k: oneOf(["greet"]), v: int(1, 255), rs: identifier, boot: int(1, u32) })
+export const greetShape = record({
+    k: oneOf(["greet"]),
+    v: int(1, 255),
+    rs: identifier,
+    boot: int(1, u32),
+    /** How often the sender sends hellos; `helloIntervalMs` when absent. */
+    helloMs: optional(int(linkLimits.helloIntervalMsMin, linkLimits.helloIntervalMsMax)),
+})
 export type Greet = Of<typeof greetShape>
 
 /** The sender wants the session's media on this link under `label`. Replaces an earlier label. */
@@ -76,7 +102,73 @@ export type Unbind = Of<typeof unbindShape>
 export const countShape = record({ k: oneOf(["count"]), sid: identifier, people: int(0, limits.sessionMembers) })
 export type Count = Of<typeof countShape>
 
+// ---- neighbours ------------------------------------------------------------------------------------------------------------
+
+/** 1: the sender has the receiver as a neighbour. The link is one of neighbours while both say so. */
+export const neighbourShape = record({ k: oneOf(["neighbour"]), on: int(0, 1) })
+export type NeighbourMessage = Of<typeof neighbourShape>
+
+/** Round trips that the sender has measured, in 0.01 ms. */
+const distanceList = list(record({ rs: identifier, rtt: int(0, u32) }), linkLimits.distances)
+
+/** The sender wants the receiver as a neighbour [claim 12]. */
+export const askShape = record({ k: oneOf(["ask"]), distances: distanceList })
+export type Ask = Of<typeof askShape>
+
+export const answerShape = record({
+    k: oneOf(["answer"]),
+    accepted: int(0, 1),
+    reason: text(48),
+    distances: distanceList,
+})
+export type AskAnswer = Of<typeof answerShape>
+
+/** The sender no longer wants the receiver as a neighbour. */
+export const releaseShape = record({ k: oneOf(["release"]) })
+
+/** Between neighbours, after the sender has measured. */
+export const distancesShape = record({ k: oneOf(["distances"]), distances: distanceList })
+
+// ---- link state ------------------------------------------------------------------------------------------------------------
+
+const advertisementShape = record({
+    origin: identifier,
+    bootId: int(1, u32),
+    seq: int(0, u32),
+    area: int(0, u32),
+    links: list(
+        record({
+            to: identifier,
+            delay: int(1, u32),
+            jitter: int(0, u32),
+            loss: int(0, 10_000),
+            capacity: int(0, u32),
+            free: int(0, 16),
+            hops: int(0, 255),
+        }),
+        linkLimits.advertisedLinks,
+    ),
+})
+
+export const advertisementsShape = record({
+    k: oneOf(["advertisements"]),
+    list: list(advertisementShape, linkLimits.advertisements),
+})
+/** What the sender has, without its content. */
+export const keysShape = record({
+    k: oneOf(["keys"]),
+    list: list(record({ origin: identifier, bootId: int(1, u32), seq: int(0, u32) }), linkLimits.advertisements),
+})
+/** Origins whose advertisements the sender lacks. */
+export const wantShape = record({ k: oneOf(["want"]), list: list(identifier, linkLimits.advertisements) })
+
+export type LinkStateControl = Of<typeof advertisementsShape> | Of<typeof keysShape> | Of<typeof wantShape>
+export type AskControl = Ask | AskAnswer | Of<typeof releaseShape> | Of<typeof distancesShape>
+
 export type ControlMessage = Bind | Unbind | Count
 
-/** The messages between neighbours after `greet`, by kind. A kind that is not here is ignored and counted. */
+/** The messages of sessions, between neighbours. A kind that is in none of these is ignored and counted. */
 export const controlShapes = { bind: bindShape, unbind: unbindShape, count: countShape }
+export const linkStateShapes = { advertisements: advertisementsShape, keys: keysShape, want: wantShape }
+/** May come from every server of the list. */
+export const askShapes = { ask: askShape, answer: answerShape, release: releaseShape, distances: distancesShape }

@@ -1,10 +1,14 @@
 /**
  * `parley endpoint`, `server` and `group`: who is known to the group server. A secret is printed once, when it is made.
  */
+import type { ChangeRoutingServer } from "../../servers/group/http/schemas.ts"
 import { failure, type Outcome, success, usage } from "../outcome.ts"
 import { table } from "../output.ts"
+import type { Flags } from "../settings.ts"
 import type { Answer, Call, Shell } from "../shell.ts"
 import { fromGroup, groupOf } from "../system/group.ts"
+
+const forgettable = ["tags", "risk", "area", "position"]
 
 export function addDirectoryCommands(shell: Shell): void {
     const endpoint = shell.noun("endpoint", "endpoints that the group server knows")
@@ -21,6 +25,18 @@ export function addDirectoryCommands(shell: Shell): void {
         about: "its secret is void and what it booked is cancelled",
         run: removeEndpoint,
     })
+    shell.verb(endpoint, {
+        name: "set <id>",
+        about: "give an endpoint another name, or say where it stands, for better candidates",
+        options: [
+            ["--name <text>", "what people call it"],
+            ["--lat <degrees>", "north of the equator; with --lon"],
+            ["--lon <degrees>", "east of Greenwich"],
+            ["--forget-position", "where it stands is not known any more"],
+        ],
+        examples: ["parley endpoint set room-7 --lat 52.52 --lon 13.405"],
+        run: setEndpoint,
+    })
     const server = shell.noun("server", "routing servers that the group server knows")
     shell.verb(server, { name: "list", about: "all routing servers, their load and their links", run: listServers })
     shell.verb(server, {
@@ -32,6 +48,23 @@ export function addDirectoryCommands(shell: Shell): void {
         name: "remove <id>",
         about: "its secret is void and no endpoint is sent to it any more",
         run: removeServer,
+    })
+    shell.verb(server, {
+        name: "set <id>",
+        about: "say where a routing server stands; wins over what it announces itself",
+        options: [
+            ["--tag <words...>", "words that the neighbour policy speaks of, all of them"],
+            ["--risk <groups...>", "what it fails together with (duct, building, carrier), all of them"],
+            ["--area <name>", "its area"],
+            ["--lat <degrees>", "north of the equator; with --lon"],
+            ["--lon <degrees>", "east of Greenwich"],
+            ["--forget <fields...>", `what it announces counts again: ${forgettable.join(", ")}`],
+        ],
+        examples: [
+            "parley server set rs-a --tag tenant-a --risk duct-7 --risk carrier-2 --lat 52.52 --lon 13.405",
+            "parley server set rs-a --forget risk position",
+        ],
+        run: setServer,
     })
     const group = shell.noun("group", "groups of rooms")
     shell.verb(group, { name: "list", about: "all groups and their members", run: listGroups })
@@ -99,9 +132,10 @@ async function listServers({ settings }: Call): Promise<Outcome<Answer>> {
         one.ip ?? "",
         one.dspFree === undefined ? String(one.dspUnits) : `${one.dspFree} of ${one.dspUnits}`,
         one.endpoints === undefined ? "" : String(one.endpoints),
+        [one.area ?? "", ...(one.tags ?? [])].filter(word => word !== "").join(", "),
         one.links.map(link => `${link.server} ${link.up ? `${link.delayMs} ms` : "down"}`).join(", "),
     ])
-    const head = ["SERVER", "STATE", "ADDRESS", "DSP UNITS FREE", "ENDPOINTS", "LINKS"]
+    const head = ["SERVER", "STATE", "ADDRESS", "DSP UNITS FREE", "ENDPOINTS", "AREA, TAGS", "LINKS"]
     return success({ value: found.value, text: rows.length > 0 ? table(head, rows) : "no routing servers" })
 }
 
@@ -143,6 +177,64 @@ function notRemoved(noun: string, id: string) {
         who: "you",
         next: `parley ${noun} remove ${id} --yes`,
     })
+}
+
+async function setEndpoint({ settings, words, flags }: Call): Promise<Outcome<Answer>> {
+    const position = flags.forgetPosition === true ? success({ lat: null, lon: null }) : positionIn(flags)
+    if (!position.ok) return position
+    const name = flags.name as string | undefined
+    const change = { ...(name === undefined ? {} : { name }), ...position.value }
+    if (Object.keys(change).length === 0)
+        return usage("nothing to change was said", `parley endpoint set ${words[0]} --name TEXT`)
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const changed = fromGroup(await group.value.changeEndpoint(words[0], change))
+    if (!changed.ok) return changed
+    const { id, lat, lon } = changed.value
+    const where = lat === undefined ? "its position is not known" : `at ${lat}, ${lon}`
+    return success({ value: changed.value, text: `${id} (${changed.value.name}), ${where}` })
+}
+
+async function setServer({ settings, words, flags }: Call): Promise<Outcome<Answer>> {
+    const position = positionIn(flags)
+    if (!position.ok) return position
+    const change: ChangeRoutingServer = { ...position.value }
+    for (const field of (flags.forget ?? []) as string[]) {
+        if (!forgettable.includes(field)) return usage(`--forget: one of ${forgettable.join(", ")}, not ${field}`)
+        if (field === "tags") change.tags = null
+        if (field === "risk") change.risk = null
+        if (field === "area") change.area = null
+        if (field === "position") Object.assign(change, { lat: null, lon: null })
+    }
+    if (flags.tag !== undefined) change.tags = flags.tag as string[]
+    if (flags.risk !== undefined) change.risk = flags.risk as string[]
+    if (flags.area !== undefined) change.area = flags.area as string
+    if (Object.keys(change).length === 0)
+        return usage("nothing to change was said", `parley server set ${words[0]} --tag WORD`)
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const changed = fromGroup(await group.value.changeRoutingServer(words[0], change))
+    if (!changed.ok) return changed
+    const { id, tags = [], risk = [], area = "-", lat, lon } = changed.value
+    const lines = [
+        `server    ${id}`,
+        `tags      ${tags.join(", ") || "-"}`,
+        `risk      ${risk.join(", ") || "-"}`,
+        `area      ${area}`,
+        `position  ${lat === undefined ? "-" : `${lat}, ${lon}`}`,
+    ]
+    return success({ value: changed.value, text: lines.join("\n") })
+}
+
+/** Of --lat and --lon; nothing when neither is given. */
+function positionIn(flags: Flags): Outcome<{ lat?: number; lon?: number }> {
+    const { lat, lon } = flags as { lat?: string; lon?: string }
+    if (lat === undefined && lon === undefined) return success({})
+    if (lat === undefined || lon === undefined) return usage("--lat and --lon: both are needed")
+    const [north, east] = [Number(lat), Number(lon)]
+    if (lat.trim() === "" || !(Math.abs(north) <= 90)) return usage(`--lat: degrees from -90 to 90, not ${lat}`)
+    if (lon.trim() === "" || !(Math.abs(east) <= 180)) return usage(`--lon: degrees from -180 to 180, not ${lon}`)
+    return success({ lat: north, lon: east })
 }
 
 async function listGroups({ settings }: Call): Promise<Outcome<Answer>> {

@@ -17,6 +17,8 @@ export interface PartPlan {
     /** The main file, relative to the repository. */
     main: string
     args: string[]
+    /** Where a routing server leaves the token of its control API. */
+    controlTokenFile?: string
 }
 
 export type PartState = "starting" | "ready" | "stopping" | "stopped" | "died"

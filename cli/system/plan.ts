@@ -3,6 +3,7 @@
  * Pure: the contract of the processes in one place.
  */
 import { join } from "node:path"
+import { tokenFileOf } from "../../servers/routing/state-folder.ts"
 import type { Layout, ServerPlace } from "../layout.ts"
 import type { PartPlan } from "./child.ts"
 
@@ -63,16 +64,18 @@ export function brokerPlan(layout: Layout, folders: Folders): PartPlan {
 }
 
 export function routingPlan(layout: Layout, folders: Folders, server: ServerPlace): PartPlan {
+    const state = join(folders.state, "servers", server.id)
     return {
         name: server.id,
         kind: "routing",
+        controlTokenFile: tokenFileOf(state),
         address: `${server.ip}:${server.mediaPort}`,
         main: "servers/routing/main.ts",
         args: [
             ...["--id", server.id, "--secret-file", secretFile(folders, server.id), "--ip", server.ip],
             ...["--link-port", String(server.linkPort), "--media-port", String(server.mediaPort)],
             ...["--broker", brokerUrl(layout), "--dsp-units", String(server.dspUnits)],
-            ...["--state", join(folders.state, "servers", server.id)],
+            ...["--state", state, "--control-port", String(server.controlPort)],
         ],
     }
 }

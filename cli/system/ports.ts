@@ -20,6 +20,7 @@ export async function checkFree(layout: Layout): Promise<Outcome<undefined>> {
         { part: "simulator", ...layout.sim, kind: "tcp" },
         ...layout.servers.flatMap((server): Place[] => [
             { part: server.id, host: server.ip, port: server.linkPort, kind: "tcp" },
+            { part: server.id, host: server.ip, port: server.controlPort, kind: "tcp" },
             { part: server.id, host: server.ip, port: server.mediaPort, kind: "udp" },
         ]),
     ]

@@ -12,6 +12,9 @@ export interface RunningPart {
     kind: PartKind
     pid: number
     address: string
+    /** Of a routing server: its control API. */
+    controlUrl?: string
+    controlTokenFile?: string
 }
 
 export interface Run {

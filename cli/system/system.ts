@@ -91,11 +91,15 @@ export async function startSystem(options: SystemOptions, signal?: AbortSignal):
             }
             onEvent({ type: "partReady", part: part.plan.name, pid: part.pid ?? 0, address: part.plan.address })
         }
-        run.parts = parts.map(({ plan, pid }) => ({
+        run.parts = parts.map(({ plan, pid, ready }) => ({
             name: plan.name,
             kind: plan.kind,
             pid: pid ?? 0,
             address: plan.address,
+            ...(typeof ready.controlUrl === "string" && {
+                controlUrl: ready.controlUrl,
+                controlTokenFile: plan.controlTokenFile,
+            }),
         }))
         writeRun(stateFolder, run)
         return success(undefined)

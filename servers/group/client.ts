@@ -34,6 +34,16 @@ export interface SessionListOptions {
     cursor?: string
 }
 
+export interface AuditOptions {
+    subject?: string
+    actor?: string
+    action?: string
+    /** A session: its booking and all that happened to it. */
+    session?: string
+    limit?: number
+    cursor?: string
+}
+
 type Query = Record<string, string | number | undefined>
 
 const timeoutMs = 10_000
@@ -58,8 +68,8 @@ export class GroupClient {
     enrolEndpoint(id: string, name: string, key?: string) {
         return this.call<schemas.EnrolledEndpoint>("POST", "/v1/endpoints", { id, name }, key)
     }
-    renameEndpoint(id: string, name: string) {
-        return this.call<schemas.Endpoint>("PATCH", `/v1/endpoints/${encodeURIComponent(id)}`, { name })
+    changeEndpoint(id: string, change: schemas.ChangeEndpoint) {
+        return this.call<schemas.Endpoint>("PATCH", `/v1/endpoints/${encodeURIComponent(id)}`, change)
     }
     deleteEndpoint(id: string) {
         return this.call<undefined>("DELETE", `/v1/endpoints/${encodeURIComponent(id)}`)
@@ -71,6 +81,9 @@ export class GroupClient {
     enrolRoutingServer(id: string, key?: string) {
         return this.call<schemas.EnrolledRoutingServer>("POST", "/v1/routing-servers", { id }, key)
     }
+    changeRoutingServer(id: string, change: schemas.ChangeRoutingServer) {
+        return this.call<schemas.RoutingServer>("PATCH", `/v1/routing-servers/${encodeURIComponent(id)}`, change)
+    }
     deleteRoutingServer(id: string) {
         return this.call<undefined>("DELETE", `/v1/routing-servers/${encodeURIComponent(id)}`)
     }
@@ -79,6 +92,20 @@ export class GroupClient {
     }
     putStaticNeighbours(pairs: { a: string; b: string }[]) {
         return this.call<schemas.Neighbours>("PUT", "/v1/static-neighbours", { pairs })
+    }
+
+    setStaticNeighbours(a: string, b: string) {
+        return this.call<undefined>("PUT", `/v1/static-neighbours/${encodeURIComponent(a)}/${encodeURIComponent(b)}`)
+    }
+    clearStaticNeighbours(a: string, b: string) {
+        return this.call<undefined>("DELETE", `/v1/static-neighbours/${encodeURIComponent(a)}/${encodeURIComponent(b)}`)
+    }
+    getNeighbourPolicy() {
+        return this.get<schemas.NeighbourPolicy>("/v1/neighbour-policy")
+    }
+    /** With `version`: refused when the policy has changed since. */
+    putNeighbourPolicy(policy: Omit<schemas.NeighbourPolicy, "version"> & { version?: number }) {
+        return this.call<schemas.NeighbourPolicy>("PUT", "/v1/neighbour-policy", policy)
     }
 
     listGroups(query: { limit?: number; cursor?: string } = {}) {
@@ -107,8 +134,8 @@ export class GroupClient {
         return this.call<undefined>("DELETE", `/v1/sessions/${encodeURIComponent(id)}`)
     }
 
-    listAudit(query: { subject?: string; actor?: string; action?: string; limit?: number; cursor?: string } = {}) {
-        return this.get<Page<schemas.AuditEntry>>("/v1/audit", query)
+    listAudit(query: AuditOptions = {}) {
+        return this.get<Page<schemas.AuditEntry>>("/v1/audit", { ...query })
     }
     issueToken(subject: string, role: Role, options: { endpoint?: string; days?: number } = {}) {
         return this.call<schemas.IssuedToken>("POST", "/v1/tokens", { subject, role, ...options })

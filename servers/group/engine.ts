@@ -161,6 +161,8 @@ export class Engine {
             this.isTrue = true
             // Versions that were promised but not stored may not have been sent; those sent were stored.
             this.state.version = Math.min(version, durable.reservedVersions)
+            this.state.touched.peers = true
+            this.state.touched.policy = true
             for (const session of durable.sessions.keys()) this.state.touched.sessions.add(session)
             for (const endpoint of durable.endpoints.keys()) this.state.touched.endpoints.set(endpoint, true)
             this.options.credentialsChanged(this.state)

@@ -18,6 +18,7 @@ import {
     endShape,
     groupStateShape,
     peersShape,
+    policyShape,
     serverHelloDoneShape,
     serverSessionShape,
 } from "../../protocol/servers.ts"
@@ -44,6 +45,7 @@ const groupShapes: Record<GroupMessage["verb"], Shape<unknown>> = {
     done: record({ re: doneShape.of.re, nowMs: optional(serverHelloDoneShape.of.nowMs) }),
     refused: refusedShape,
     peers: peersShape,
+    policy: policyShape,
     session: serverSessionShape,
     end: endShape,
 }

@@ -7,6 +7,7 @@ import { randomInt } from "node:crypto"
 import { pathToFileURL } from "node:url"
 import { destination, type Logger, pino } from "pino"
 import { raisePriority } from "../../media/priority.ts"
+import { startControl } from "./control/server.ts"
 import { loadIdentity } from "./link/identity.ts"
 import { parseOptions, type RoutingServerOptions, usage } from "./options.ts"
 import { RoutingServer } from "./server.ts"
@@ -22,7 +23,7 @@ export async function startRoutingServer(
     options: RoutingServerOptions,
     log: Logger = pino({ level: "silent" }),
 ): Promise<StartOutcome> {
-    const { state, ...rest } = options
+    const { state, controlPort, ...rest } = options
     const identity = loadIdentity(state, options.id, Date.now())
     if (!identity.ok) return identity
     const boot = countBoot(state)
@@ -30,7 +31,15 @@ export async function startRoutingServer(
     const randomSeed = randomInt(2 ** 32)
     const server = new RoutingServer({ ...rest, identity: identity.identity, boot: boot.boot, randomSeed, log })
     const what = await server.start()
-    return what === undefined ? { ok: true, server } : { ok: false, what }
+    if (what !== undefined) return { ok: false, what }
+    if (controlPort === undefined) return { ok: true, server }
+    const control = await startControl(server, controlPort, state, log)
+    if (control.ok) {
+        server.control = control.control
+        return { ok: true, server }
+    }
+    await server.stop()
+    return control
 }
 
 async function main(words: string[]): Promise<void> {
@@ -71,7 +80,8 @@ async function main(words: string[]): Promise<void> {
         })
     await server.ready
     const { ip, linkPort, mediaPort } = server
-    process.stdout.write(`${JSON.stringify({ ready: true, id, ip, linkPort, mediaPort })}\n`)
+    const controlUrl = server.control?.url
+    process.stdout.write(`${JSON.stringify({ ready: true, id, ip, linkPort, mediaPort, controlUrl })}\n`)
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) await main(process.argv.slice(2))

@@ -6,7 +6,11 @@ import { readFileSync } from "node:fs"
 import { isIPv4 } from "node:net"
 import { parseArgs } from "node:util"
 import { limits } from "../../protocol/limits.ts"
+import { linkLimits } from "../../protocol/link.ts"
+import { type Place, placeShape } from "../../protocol/servers.ts"
+import { problemWith } from "../../protocol/shape.ts"
 import { isIdentifier } from "../../protocol/text.ts"
+import { readUnderlayPlan, type UnderlayPlan } from "./underlay/conditions.ts"
 
 export interface RoutingServerOptions {
     id: string
@@ -21,6 +25,13 @@ export interface RoutingServerOptions {
     dspUnits: number
     /** Folder for what survives a restart. */
     state: string
+    /** TCP, for operators; 0 takes a free one, absent: no control API. */
+    controlPort?: number
+    /** The network to emulate from the start. */
+    underlay?: UnderlayPlan
+    helloMs?: number
+    capacityKbps?: number
+    place?: Place
 }
 
 export type OptionsResult = { ok: true; options: RoutingServerOptions } | { ok: false; what: string }
@@ -35,6 +46,13 @@ export const usage = `A routing server of Parley: parley serve routing --id ID -
   --broker URL        mqtt://host:port
   --dsp-units N       media processing that it has (default 64)
   --state FOLDER      what survives a restart: its key and its boot counter
+  --control-port PORT TCP for operators (0: a free one; absent: none); the token is written to FOLDER/control.token
+  --hello-ms MS       between hellos on links, 20 to 1000 (default 100); three missed ones are a link that is down
+  --capacity-kbps N   what each link carries (default 100000); a measurement may only lower it
+  --tags A,B          words that the neighbour policy speaks of
+  --risk A,B          what it fails together with: ducts, buildings, carriers
+  --area NAME         where it belongs to
+  --underlay FILE     a network to emulate: {"seed": 1, "paths": {"rs-b": {"delayMs": 20, "loss": 0.01}}}
 `
 
 const flags = {
@@ -46,6 +64,13 @@ const flags = {
     broker: { type: "string" },
     "dsp-units": { type: "string", default: "64" },
     state: { type: "string" },
+    "control-port": { type: "string" },
+    underlay: { type: "string" },
+    "hello-ms": { type: "string" },
+    "capacity-kbps": { type: "string" },
+    tags: { type: "string" },
+    risk: { type: "string" },
+    area: { type: "string" },
 } as const
 
 export function parseOptions(words: string[]): OptionsResult {
@@ -72,8 +97,59 @@ export function parseOptions(words: string[]): OptionsResult {
     if (!broker) return wrong(`--broker ${values.broker}: mqtt://host:port is needed`)
     const secret = readSecret(values["secret-file"]!)
     if (!secret.ok) return secret
-    const options = { id, secret: secret.secret, ip, linkPort, mediaPort, broker, dspUnits, state: values.state! }
-    return { ok: true, options }
+    const controlPort = values["control-port"] === undefined ? undefined : wholeNumber(values["control-port"], 65535)
+    if (controlPort === undefined && values["control-port"] !== undefined)
+        return wrong("--control-port: 0 to 65535 is needed")
+    if (controlPort && controlPort === linkPort) return wrong("--control-port and --link-port must differ")
+    const underlay = readUnderlay(values.underlay)
+    if (!underlay.ok) return underlay
+    const ports = { linkPort, mediaPort, controlPort }
+    const options = { id, secret: secret.secret, ip, ...ports, broker, dspUnits, state: values.state! }
+    const links = readLinks(values)
+    if (!links.ok) return links
+    return { ok: true, options: { ...options, ...links.links, underlay: underlay.plan } }
+}
+
+type LinkOptions = Pick<RoutingServerOptions, "helloMs" | "capacityKbps" | "place">
+
+/** What concerns links and neighbours. */
+function readLinks(
+    values: Record<string, string | undefined>,
+): { ok: true; links: LinkOptions } | { ok: false; what: string } {
+    const links: LinkOptions = {}
+    const { helloIntervalMsMin: least, helloIntervalMsMax: most } = linkLimits
+    if (values["hello-ms"] !== undefined) {
+        links.helloMs = wholeNumber(values["hello-ms"], most)
+        if (links.helloMs === undefined || links.helloMs < least)
+            return wrong(`--hello-ms: ${least} to ${most} is needed`)
+    }
+    if (values["capacity-kbps"] !== undefined) {
+        links.capacityKbps = wholeNumber(values["capacity-kbps"], 4294967295)
+        if (!links.capacityKbps) return wrong("--capacity-kbps: a whole number above 0 is needed")
+    }
+    const place: Place = {}
+    for (const name of ["tags", "risk"] as const)
+        if (values[name] !== undefined) place[name] = values[name].split(",").filter(word => word !== "")
+    if (values.area !== undefined) place.area = values.area
+    const problem = problemWith(placeShape, place, "place")
+    const words = [...(place.tags ?? []), ...(place.risk ?? []), ...(place.area === undefined ? [] : [place.area])]
+    const odd = words.find(word => !isIdentifier(word))
+    if (problem || odd !== undefined)
+        return wrong(problem || `--tags, --risk, --area: "${odd}" has other characters than a-z, 0-9 and "-"`)
+    if (Object.keys(place).length > 0) links.place = place
+    return { ok: true, links }
+}
+
+function readUnderlay(file: string | undefined): { ok: true; plan?: UnderlayPlan } | { ok: false; what: string } {
+    if (file === undefined) return { ok: true }
+    let text: string
+    try {
+        text = readFileSync(file, "utf8")
+    } catch (error) {
+        return wrong(`--underlay ${file}: ${(error as Error).message}`)
+    }
+    const read = readUnderlayPlan(text)
+    return read.ok ? read : wrong(`--underlay ${file}: ${read.what}`)
 }
 
 export function parseBroker(url: string): { host: string; port: number } | undefined {

@@ -6,16 +6,30 @@
 
 import type { Logger } from "pino"
 import { type ControlMessage, controlShapes } from "../../protocol/link.ts"
-import type { ServerState } from "../../protocol/servers.ts"
+import type { Place, ServerState } from "../../protocol/servers.ts"
 import { problemWith } from "../../protocol/shape.ts"
 import { dspFree, loadPercent } from "./core/dsp.ts"
 import { coreLimits, type Effect, type Event, type State } from "./core/model.ts"
 import { initialState, step } from "./core/step.ts"
 import type { Identity } from "./link/identity.ts"
 import { LinkSet } from "./link/link-set.ts"
+import { PathMeter } from "./measure/path-meter.ts"
+import { TrainAnswerer } from "./measure/train-answerer.ts"
 import { MediaPlane } from "./media/plane.ts"
+import type { ChoiceLimits } from "./neighbours/choice.ts"
+import type { RouteExplanation } from "./route/explain.ts"
+import type { LinkStateLimits } from "./route/link-state.ts"
+import type { Route } from "./route/routing-table.ts"
 import { StateTeller } from "./server-state.ts"
 import { Signalling } from "./signalling.ts"
+import { DelayReporter, delayReport } from "./topology/delay-report.ts"
+import { Topology } from "./topology/topology.ts"
+import type { NeighbourTrace } from "./topology/trace.ts"
+import { type EchoOutcome, Forwarder } from "./transit/forwarder.ts"
+import { Transit } from "./transit/transit.ts"
+import type { UnderlayPlan } from "./underlay/conditions.ts"
+import { UnderlayUdp } from "./underlay/udp.ts"
+import { Underlay } from "./underlay/underlay.ts"
 
 export interface ServerParts {
     id: string
@@ -28,6 +42,17 @@ export interface ServerParts {
     boot: number
     identity: Identity
     randomSeed: number
+    /** The network to emulate from the start. */
+    underlay?: UnderlayPlan
+    /** Between hellos on links. */
+    helloMs?: number
+    /** What the operator says that each link carries; a measurement may only lower it. */
+    capacityKbps?: number
+    /** What the operator says of this server; the group server's word counts. */
+    place?: Place
+    /** Differences from the defaults of the neighbour rule's and the link state's timing. */
+    choice?: Partial<ChoiceLimits>
+    linkState?: Partial<LinkStateLimits>
     log: Logger
 }
 
@@ -35,6 +60,7 @@ const tickMs = 100
 const linksTold = 64
 /** The legs are looked through each so many ticks. */
 const legsEachTicks = 10
+export const capacityKbpsDefault = 100_000
 
 export class RoutingServer {
     readonly id: string
@@ -43,9 +69,20 @@ export class RoutingServer {
     mediaPort = 0
     readonly links: LinkSet
     readonly media: MediaPlane
+    readonly meter: PathMeter
+    readonly topology: Topology
+    readonly forwarder: Forwarder
+    /** [claim 4] */
+    readonly transit: Transit
+    /** The network that links and media pass through; plain unless somebody asks for another one. */
+    readonly underlay: Underlay
+    /** What operators talk to; stops with the server. */
+    control: { readonly url: string; close(): Promise<void> } | undefined
     readonly #parts: ServerParts
     readonly #log: Logger
     readonly #teller = new StateTeller()
+    readonly #reporter = new DelayReporter()
+    readonly #trains: TrainAnswerer
     readonly #events: Event[] = []
     #signalling: Signalling | undefined
     #state: State | undefined
@@ -60,20 +97,43 @@ export class RoutingServer {
         this.ip = parts.ip
         this.#log = parts.log
         const { id, ip, boot: bootId, identity, linkPort, mediaPort, log } = parts
+        this.underlay = new Underlay(parts.underlay)
         this.links = new LinkSet({
-            ...{ id, ip, bootId, identity, port: linkPort },
+            underlay: this.underlay,
+            ...{ id, ip, bootId, identity, port: linkPort, helloMs: parts.helloMs },
             log: (level, what, details) => log[level](details, what),
         })
+        this.#trains = new TrainAnswerer(ip => this.links.isListed(ip))
         this.media = new MediaPlane({
             ...{ ip, port: mediaPort },
+            overNetwork: io => new UnderlayUdp(io, this.underlay),
+            hears: ip => this.underlay.isPlain || this.underlay.hears(ip),
+            serverDatagram: (datagram, ip, port, reply) =>
+                this.#trains.take(datagram, ip, port, performance.now() * 1000, reply),
             loadPercent: () => (this.#state ? loadPercent(this.#state) : 0),
             sendOnLink: (peer, label, packet) => void this.links.sendMedia(peer, label, packet),
             log: (event, details) => log.info(details, event),
         })
+        const configuredKbps = parts.capacityKbps ?? capacityKbpsDefault
+        this.meter = new PathMeter({ ip, configuredKbps, underlay: this.underlay })
+        this.topology = new Topology({
+            ...{ id, ip, boot: bootId, links: this.links, meter: this.meter },
+            ...{ choice: parts.choice, linkState: parts.linkState },
+            log: (level, what, details) => log[level](details, what),
+        })
+        this.forwarder = new Forwarder({
+            id,
+            route: to => this.topology.route(to),
+            send: (neighbour, body) => this.links.sendRouted(neighbour, body),
+        })
+        this.transit = new Transit((peer, label, packet) => this.links.sendMedia(peer, label, packet))
         this.links.on("linkUp", peer => this.#submit({ type: "linkUp", peer }))
         this.links.on("linkDown", peer => this.#submit({ type: "linkDown", peer }))
         this.links.on("control", (peer, message) => this.#onControl(peer, message))
-        this.links.on("media", (peer, label, packet) => this.media.receiveFromLink(peer, label, packet))
+        this.links.on("media", (peer, label, packet) => {
+            if (!this.transit.forward(peer, label, packet)) this.media.receiveFromLink(peer, label, packet)
+        })
+        this.links.on("routed", (peer, body) => this.forwarder.receive(peer, body, performance.now()))
     }
 
     /** Listens and begins to connect to the broker. What went wrong, or undefined. */
@@ -89,17 +149,23 @@ export class RoutingServer {
             await this.links.close()
             return `the media port cannot be had: ${media.what}`
         }
+        await this.meter.start()
         this.mediaPort = media.value.port
         const { linkPort, mediaPort } = this
         const { fingerprint } = identity
-        this.#state = initialState({ id, ip, linkPort, mediaPort, fingerprint, boot, dspUnits }, randomSeed)
+        this.#state = initialState(
+            { id, ip, linkPort, mediaPort, fingerprint, boot, dspUnits, place: this.#parts.place },
+            randomSeed,
+        )
         const submit = (event: Event) => this.#submit(event)
         this.#signalling = new Signalling({ id, secret, broker, ip, boot, log, submit })
         this.#timer = setInterval(() => {
             this.#submit({ type: "tick" })
             if (++this.#ticks % legsEachTicks === 0) this.#lookAtLegs()
             this.#tellState()
+            this.#tellDelays()
         }, tickMs)
+        this.topology.start()
         log.info({ ip, linkPort, mediaPort, boot, fingerprint }, "routing server listens")
         return undefined
     }
@@ -112,6 +178,14 @@ export class RoutingServer {
     /** Whether the group server has taken our hello. */
     get registered(): boolean {
         return this.#state?.registration.registered ?? false
+    }
+
+    get brokerConnected(): boolean {
+        return this.#signalling?.connected ?? false
+    }
+
+    get signallingCounters(): Readonly<Record<string, number>> {
+        return this.#signalling?.counters ?? {}
     }
 
     /** The state as it is told to others. */
@@ -128,21 +202,58 @@ export class RoutingServer {
         return { boot, on: 1, dspFree: dspFree(state), dspUnits, load: loadPercent(state), endpoints, links }
     }
 
+    /** Why each server of the list is a neighbour, or is none [claims 7, 9, 11, 12]. */
+    neighbourTrace(): NeighbourTrace[] {
+        return this.topology.neighbourTrace()
+    }
+
+    /** The routing table [claim 8], by destination. */
+    routes(): Route[] {
+        return this.topology.routes()
+    }
+
+    route(to: string): Route | undefined {
+        return this.topology.route(to)
+    }
+
+    /** [claim 3] Why the route to `to` is what it is. */
+    explainRoute(to: string): RouteExplanation {
+        return this.topology.explainRoute(to)
+    }
+
+    /** Sends one echo along the next hops to any other routing server. */
+    ping(to: string, timeoutMs = 1000): Promise<EchoOutcome> {
+        return this.forwarder.echo(to, timeoutMs)
+    }
+
     /** Sends everybody away with a reason, tells the group server and the neighbours, then stops. */
     async stop(): Promise<void> {
         clearInterval(this.#timer)
+        await this.control?.close()
         this.#submit({ type: "drain" })
         await this.#signalling?.stop()
+        this.topology.close()
+        this.meter.close()
+        this.#trains.close()
         await this.media.close()
         await this.links.close()
         this.#log.info("stopped")
     }
 
     #onControl(peer: string, message: Record<string, unknown>) {
+        const ofTopology = this.topology.onControl(peer, message)
+        if (ofTopology !== false) return this.#ignoreIf(ofTopology, peer)
+        // Sessions are for neighbours only.
+        if (!this.links.isUp(peer)) return
         const kind = String(message.k)
         const shape = Object.hasOwn(controlShapes, kind) ? controlShapes[kind as ControlMessage["k"]] : undefined
         const problem = shape ? problemWith(shape, message) : `unknown kind "${kind.slice(0, 16)}"`
         if (!problem) return this.#submit({ type: "control", peer, message: message as unknown as ControlMessage })
+        this.#ignoreIf(problem, peer)
+    }
+
+    #ignoreIf(problem: string, peer: string) {
+        if (!problem) return
         // A neighbour of another version may say this with every message.
         if (this.#ignoredControl++ % 1000 === 0)
             this.#log.warn({ peer, reason: problem, ignored: this.#ignoredControl }, "control message ignored")
@@ -184,8 +295,10 @@ export class RoutingServer {
                 return this.#signalling?.follow(effect.ep)
             case "unfollow":
                 return this.#signalling?.unfollow(effect.ep)
-            case "neighbours":
-                return this.links.setPeers(effect.peers)
+            case "servers":
+                return this.topology.setPeers(effect.peers)
+            case "policy":
+                return this.topology.setPolicy(effect.policy)
             case "control":
                 // A link that has just gone down says so by an event of its own.
                 this.links.sendControl(effect.peer, effect.message)
@@ -212,6 +325,17 @@ export class RoutingServer {
             case "log":
                 return this.#log[effect.level](effect.details, effect.what)
         }
+    }
+
+    /** The group server places sessions by the delays of the routing tables. */
+    #tellDelays() {
+        const state = this.#state
+        if (!state?.registration.registered) return this.#reporter.reset()
+        const inSessions = new Set<string>()
+        for (const { known } of state.sessions.values())
+            for (const { rs } of known.members) if (rs !== undefined) inSessions.add(rs)
+        const list = delayReport(this.topology.routes(), inSessions)
+        if (this.#reporter.isDue(list, performance.now())) this.#submit({ type: "delays", list })
     }
 
     #tellState() {

@@ -29,6 +29,11 @@ export function writeWhole(path: string, content: string): Written {
     }
 }
 
+/** Where the token of the control API is left. */
+export function tokenFileOf(folder: string): string {
+    return join(folder, "control.token")
+}
+
 export type BootResult = { ok: true; boot: number } | { ok: false; what: string }
 
 /** Counts this start. Neighbours and the group server take a new number as "it has forgotten everything". */

@@ -259,7 +259,7 @@ describe("an agenda", () => {
         world.rooms("a", "b")
         sidOf(world.book("a", "b", monday + hour))
         world.sent = []
-        world.do({ do: "renameEndpoint", id: "a", name: "Aula" })
+        world.do({ do: "changeEndpoint", id: "a", name: "Aula" })
         assert.equal(world.take<Agenda>("b", "agenda")[0].list[0].from, "Aula")
     })
 })
@@ -358,14 +358,14 @@ function lastSession(world: World, server: string): ServerSession | undefined {
 }
 
 describe("the source routing server", () => {
-    test("is the member server with the smallest largest delay, and the reason can be read", () => {
+    test("is the member server with the smallest largest pair delay, and the reason can be read", () => {
         const world = chain()
         const sid = sidOf(world.book("a", "all"))
         const session = world.state.durable.sessions.get(sid)!
         assert.equal(session.source, "rs-b")
         assert.equal(
             session.sourceReason,
-            "rs-b: worst delay 12.00 ms (to rs-c), 10 DSP units free; next rs-a: worst delay 22.00 ms (to rs-c), 10 DSP units free",
+            "rs-b: worst pair 22.00 ms (rs-a to rs-c), 10 DSP units free; next rs-a: worst pair 32.00 ms (rs-b to rs-c), 10 DSP units free",
         )
         assert.equal(lastSession(world, "rs-c")?.source, "rs-b")
     })

@@ -2,7 +2,13 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { limits } from "../../protocol/limits.ts"
 import { agendaShape, candidatesDoneShape, directoryDoneShape, refusedShape } from "../../protocol/messages.ts"
-import { endShape, peersShape, serverSessionShape } from "../../protocol/servers.ts"
+import {
+    endShape,
+    neighbourLimitDefaults,
+    peersShape,
+    policyShape,
+    serverSessionShape,
+} from "../../protocol/servers.ts"
 import { problemWith, type Shape } from "../../protocol/shape.ts"
 import { utf8Bytes } from "../../protocol/text.ts"
 import { drawSeed, type SeededRandom, seededRandom } from "../support/random.ts"
@@ -12,14 +18,34 @@ const rooms = ["a", "b", "c", "d"]
 const servers = ["rs-a", "rs-b", "rs-c"]
 const verbs = {
     ep: ["hello", "time", "candidates", "directory", "book", "cancel", "decline", "toString", ""],
-    rs: ["hello", "want", "joined", "left", "__proto__"],
+    rs: ["hello", "want", "joined", "left", "distances", "__proto__"],
 }
 const fields = ["v", "boot", "board", "fw", "caps", "need", "from", "with", "start", "minutes", "title", "sid", "ep"]
-const more = ["ip", "linkPort", "mediaPort", "fingerprint", "dspUnits", "reason", "on", "rs", "muted", "links", "load"]
+const more = [
+    "ip",
+    "linkPort",
+    "mediaPort",
+    "fingerprint",
+    "dspUnits",
+    "reason",
+    "on",
+    "rs",
+    "muted",
+    "links",
+    "load",
+    "tags",
+    "risk",
+    "area",
+    "lat",
+    "lon",
+    "list",
+    "draining",
+]
 const pushShapes: Record<string, Shape<unknown>> = {
     agenda: agendaShape,
     session: serverSessionShape,
     peers: peersShape,
+    policy: policyShape,
     end: endShape,
 }
 
@@ -70,6 +96,8 @@ function message(random: SeededRandom, world: World): Record<string, unknown> {
         dspUnits: 5,
         on: random.int(0, 1),
         rs: random.pick(servers),
+        tags: random.chance(0.3) ? ["east", "b"] : [],
+        list: [{ rs: random.pick(servers), delay: random.int(0, 9000) }],
     }
     const count = random.chance(0.6) ? 0 : random.int(1, 4)
     for (let index = 0; index < count; index++) good[random.pick([...fields, ...more])] = anything(random, world)
@@ -96,6 +124,16 @@ function play(seed: number, events: number): World {
                 message: withId(body, index),
             })
             checkAnswer(answer)
+        }
+        if (random.chance(0.02)) {
+            const id = random.pick(servers)
+            world.do({
+                do: "placeServer",
+                id,
+                change: random.pick([{ tags: ["x"] }, { tags: null }, { area: "north" }]),
+            })
+            const deny: [string, string][] = random.chance(0.5) ? [["east", "x"]] : []
+            world.do({ do: "putPolicy", deny, limits: { ...neighbourLimitDefaults, degree: random.int(0, 9) } })
         }
         if (random.chance(0.1)) world.pass(random.int(1, 900))
         if (random.chance(0.002)) world.restart()

@@ -191,12 +191,68 @@ describe("the HTTP API", () => {
                 ["rs-b", false],
             ],
         )
+        good(await admin.clearStaticNeighbours("rs-b", "rs-a"))
+        assert.deepEqual(good(await admin.getStaticNeighbours()).pairs, [])
+        for (let count = 0; count < 2; count++) good(await admin.setStaticNeighbours("rs-b", "rs-a"))
+        assert.deepEqual(good(await admin.getStaticNeighbours()).pairs, [{ a: "rs-a", b: "rs-b" }])
+        assert.equal(code(await admin.setStaticNeighbours("rs-a", "rs-a")), "malformed")
+        assert.equal(code(await admin.setStaticNeighbours("rs-a", "rs-x")), "unknown-server")
         good(await admin.createGroup("team", "Team", ["a", "b"]))
         assert.deepEqual(good(await admin.putGroupMembers("team", ["b", "c", "b"])).members, ["b", "c"])
         good(await admin.deleteRoutingServer("rs-b"))
         assert.deepEqual(good(await admin.getStaticNeighbours()).pairs, [])
         good(await admin.deleteGroup("team"))
         assert.deepEqual(good(await admin.listGroups()).items, [])
+    })
+
+    test("keeps where routing servers and endpoints stand, and the neighbour policy with its versions", async () => {
+        good(await admin.enrolRoutingServer("rs-far"))
+        const placed = good(
+            await admin.changeRoutingServer("rs-far", { tags: ["east"], risk: ["duct-7"], lat: 52.5204, lon: -13.405 }),
+        )
+        assert.deepEqual(
+            [placed.tags, placed.risk, placed.area, placed.lat, placed.lon],
+            [["east"], ["duct-7"], undefined, 52.52, -13.405],
+        )
+        const changed = good(
+            await admin.changeRoutingServer("rs-far", { tags: null, area: "north", lat: null, lon: null }),
+        )
+        assert.deepEqual(changed.stored, { risk: ["duct-7"], area: "north" })
+        assert.equal(code(await admin.changeRoutingServer("rs-none", { area: "x" })), "unknown-server")
+        assert.equal(code(await admin.changeRoutingServer("rs-far", { lat: 1 })), "malformed")
+        assert.equal(code(await admin.changeRoutingServer("rs-far", { lat: 91, lon: 0 })), "malformed")
+        assert.equal(code(await admin.changeRoutingServer("rs-far", { tags: ["Bad Tag"] })), "malformed")
+
+        const room = good(await admin.changeEndpoint("a", { lat: 1.5, lon: 2 }))
+        assert.deepEqual([room.name, room.lat, room.lon], ["Room a", 1.5, 2])
+        assert.equal(good(await admin.changeEndpoint("a", { lat: null, lon: null })).lat, undefined)
+
+        const before = good(await admin.getNeighbourPolicy())
+        const wanted = { ...before, deny: [["west", "east"]] }
+        const after = good(await admin.putNeighbourPolicy(wanted))
+        assert.deepEqual(after, { version: before.version + 1, deny: [["east", "west"]], limits: before.limits })
+        const late = await admin.putNeighbourPolicy({ ...wanted, deny: [] })
+        assert.equal(code(late), "unavailable")
+        assert.match(!late.ok ? late.problem.what : "", /version 1/)
+        assert.equal(code(await admin.putNeighbourPolicy({ deny: [["a"]], limits: before.limits })), "malformed")
+        const audit = good(await admin.listAudit({ action: "putPolicy" })).items
+        assert.deepEqual(
+            audit.map(entry => entry.outcome),
+            ["unavailable", "done"],
+        )
+        good(await admin.deleteRoutingServer("rs-far"))
+    })
+
+    test("filters the audit log by session: its booking and all that happened to it, and nothing else", async () => {
+        const first = good(await admin.book({ by: "c", with: "d", start: tomorrow + 40_000, minutes: 5 }))
+        const second = good(await admin.book({ by: "c", with: "d", start: tomorrow + 50_000, minutes: 5 }))
+        good(await admin.cancelSession(first.id))
+        const actions = async (session: string) =>
+            good(await admin.listAudit({ session })).items.map(entry => entry.action)
+        assert.deepEqual(await actions(first.id), ["end", "book"])
+        assert.deepEqual(await actions(second.id), ["book"])
+        assert.deepEqual(await actions("no-such"), [])
+        good(await admin.cancelSession(second.id))
     })
 
     test("describes itself by OpenAPI 3.1: every operation named, described, with its refusals; every reference resolves", async () => {

@@ -23,6 +23,8 @@ export interface KillOptions {
     seed: number
     /** No further kill after this time; the check comes all the same. */
     limitMs?: number
+    /** The script of the group server; another one only to prove that the proof sees what is wrong. */
+    script?: string
     /** Told after each kill. */
     progress?: (line: string) => void
 }
@@ -149,7 +151,9 @@ class KillRun {
         const startedMs = performance.now()
         const words = ["--state", join(this.folder, "group"), "--credentials", join(this.folder, "broker")]
         words.push("--http-host", "127.0.0.1", "--http-port", String(this.port), "--broker", this.broker)
-        this.process = await startScript(main, words, { env: { ...process.env, PARLEY_LOG: "warn" } })
+        this.process = await startScript(this.options.script ?? main, words, {
+            env: { ...process.env, PARLEY_LOG: "warn" },
+        })
         this.figures.readyMs = Math.max(this.figures.readyMs, Math.round(performance.now() - startedMs))
         const url = new URL(this.process.ready.url)
         this.port = Number(url.port)
@@ -197,6 +201,12 @@ class KillRun {
         this.wake?.()
     }
 
+    /** It was acknowledged and is not there any more. */
+    private noteUnknown(one: Booked): void {
+        this.figures.lost++
+        this.booked.splice(this.booked.indexOf(one), 1)
+    }
+
     /** The oldest booking of a room that has too many. */
     private surplus(booker: string): Booked | undefined {
         const live = this.booked.filter(one => one.booker === booker && !one.cancelled)
@@ -210,8 +220,11 @@ class KillRun {
             const session = await this.persist(() => this.client!.book(booking, `${booker}.${count}`))
             if (session) this.noteBooked(booker, start, session.id)
             const surplus = this.surplus(booker)
-            if (surplus && (await this.persist(async () => wrap(await this.client!.cancelSession(surplus.sid)))))
-                this.noteCancelled(surplus)
+            if (surplus) {
+                const cancelled = await this.persist(async () => wrap(await this.client!.cancelSession(surplus.sid)))
+                if (cancelled === "done") this.noteCancelled(surplus)
+                if (cancelled === "unknown-session") this.noteUnknown(surplus)
+            }
             await pace()
         }
     }
@@ -242,9 +255,13 @@ class KillRun {
             const start = this.nextStart(booker)
             const booking = { boot: 1, with: target, start, minutes: slotSeconds / 60 }
             const done = await asker.ask("book", booking, stopped)
-            if (done) this.noteBooked(booker, start, String(done.sid))
+            if (typeof done === "object") this.noteBooked(booker, start, String(done.sid))
             const surplus = this.surplus(booker)
-            if (surplus && (await asker.ask("cancel", { sid: surplus.sid }, stopped))) this.noteCancelled(surplus)
+            if (surplus) {
+                const cancelled = await asker.ask("cancel", { sid: surplus.sid }, stopped)
+                if (cancelled === "unknown-session") this.noteUnknown(surplus)
+                else if (cancelled) this.noteCancelled(surplus)
+            }
             await pace()
         }
     }
@@ -295,8 +312,15 @@ class Asker {
         })
     }
 
-    /** The fields of `done`; undefined when `stopped` before. A refusal other than "try again" is an error. */
-    async ask(verb: string, body: object, stopped: () => boolean): Promise<Record<string, unknown> | undefined> {
+    /**
+     * The fields of `done`, or "unknown-session"; undefined when `stopped` before. Another refusal than "try again" is an
+     * error.
+     */
+    async ask(
+        verb: string,
+        body: object,
+        stopped: () => boolean,
+    ): Promise<Record<string, unknown> | "unknown-session" | undefined> {
         const id = ++this.requests
         const payload = JSON.stringify({ id, ...body })
         const topic = `parley/v1/ep/${this.id}/out/group/${verb}`
@@ -317,6 +341,7 @@ class Asker {
                 return given.message
             }
             const { reason } = given.message
+            if (reason === "unknown-session") return reason
             if (reason !== "unavailable" && reason !== "too-many")
                 throw new Error(`${verb} ${payload}: ${JSON.stringify(given.message)}`)
             await pace()
@@ -342,8 +367,13 @@ function overlaps(sessions: Session[]): number {
     return count
 }
 
-function wrap<P>(result: { ok: true; value: undefined } | { ok: false; problem: P }) {
-    return result.ok ? { ok: true as const, value: true } : result
+/** A session that is not there is a finding and no error of the run. */
+function wrap<P extends { code: string }>(result: { ok: true; value: undefined } | { ok: false; problem: P }) {
+    if (result.ok) return { ok: true as const, value: "done" as const }
+    const { problem } = result
+    return problem.code === "unknown-session"
+        ? { ok: true as const, value: "unknown-session" as const }
+        : { ok: false as const, problem }
 }
 
 function pace(): Promise<void> {

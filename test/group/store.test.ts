@@ -3,9 +3,12 @@ import { mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, describe, test } from "node:test"
+import { Migrator, sql } from "kysely"
 import { pino } from "pino"
+import { neighbourLimitDefaults } from "../../protocol/servers.ts"
 import type { Answer, Command, Durable, EndpointRow, Send, SessionRow, Write } from "../../servers/group/core/model.ts"
 import { Engine } from "../../servers/group/engine.ts"
+import { migrations } from "../../servers/group/store/migrations.ts"
 import { getSession, listAudit, listSessions } from "../../servers/group/store/queries.ts"
 import { openSqlite } from "../../servers/group/store/sqlite.ts"
 import { Store } from "../../servers/group/store/store.ts"
@@ -35,7 +38,8 @@ function endpoint(id: string): EndpointRow {
         board: "",
         firmware: "",
         boot: 0,
-        lastServer: "",
+        history: ["rs-b", "rs-a"],
+        position: { lat: 52_520, lon: -13_405 },
     }
 }
 
@@ -73,7 +77,14 @@ describe("the store", () => {
     test("gives back after a reopening everything that was committed", async () => {
         const path = freshPath()
         const store = await open(path)
-        const server = { id: "rs-a", secretHash: "h", createdMs: 7, ip: "127.0.0.1", linkPort: 1, mediaPort: 2 }
+        const address = { ip: "127.0.0.1", linkPort: 1, mediaPort: 2, fingerprint: "f", dspUnits: 4294967295, boot: 3 }
+        const place = { stored: { tags: ["east"], lat: 1, lon: -2 }, announced: { risk: ["duct-7"], area: "x" } }
+        const server = { id: "rs-a", secretHash: "h", createdMs: 7, ...address, ...place }
+        const neighbourPolicy: Durable["neighbourPolicy"] = {
+            version: 3,
+            deny: [["a", "b"]],
+            limits: { ...neighbourLimitDefaults, degree: 4 },
+        }
         const answered = {
             sender: "ep:a",
             key: "1.2",
@@ -84,11 +95,12 @@ describe("the store", () => {
         await store.commit([
             { table: "endpoints", put: endpoint("a") },
             { table: "endpoints", put: endpoint("b") },
-            { table: "servers", put: { ...server, fingerprint: "f", dspUnits: 4294967295, boot: 3 } },
+            { table: "servers", put: server },
             { table: "groups", put: { id: "g", name: "G", createdMs: 1, members: ["b", "a"] } },
             { table: "sessions", put: session("s1", monday) },
             { table: "answered", put: answered },
             { table: "neighbours", replace: [{ a: "rs-a", b: "rs-b" }] },
+            { table: "neighbourPolicy", put: neighbourPolicy },
             { table: "versions", reserve: 4097 },
         ])
         await store.close()
@@ -96,15 +108,37 @@ describe("the store", () => {
         const durable = await again.load(0)
         const expected: Durable = {
             endpoints: new Map(["a", "b"].map(id => [id, endpoint(id)])),
-            servers: new Map([["rs-a", { ...server, fingerprint: "f", dspUnits: 4294967295, boot: 3 }]]),
+            servers: new Map([["rs-a", server]]),
             groups: new Map([["g", { id: "g", name: "G", createdMs: 1, members: ["b", "a"] }]]),
             sessions: new Map([["s1", session("s1", monday)]]),
             answered: new Map([["ep:a", new Map([["1.2", answered]])]]),
             neighbours: [{ a: "rs-a", b: "rs-b" }],
+            neighbourPolicy,
             reservedVersions: 4097,
         }
         assert.deepEqual(durable, expected)
         await again.close()
+    })
+
+    test("of before places were known keeps what it had, and finds its audit entries by session", async () => {
+        const path = freshPath()
+        const opened = openSqlite(path)
+        assert.ok(opened.ok)
+        const { error } = await new Migrator({ db: opened.db, provider: migrations }).migrateTo("0001-first")
+        assert.equal(error, undefined)
+        const { db } = opened
+        await sql`insert into endpoints values ('a', 'A', 'h', 1, '', '', 2, 'rs-a')`.execute(db)
+        await sql`insert into routing_servers values ('rs-a', 'h', 1, '127.0.0.1', 1, 2, 'f', 3, 4)`.execute(db)
+        await sql`insert into audit values (1, 5, 'group', 'end', 's1', 'done', '{}')`.execute(db)
+        await db.destroy()
+        const store = await open(path)
+        const durable = await store.load(0)
+        const { history, position } = durable.endpoints.get("a")!
+        assert.deepEqual([history, position], [["rs-a"], undefined])
+        const { stored, announced } = durable.servers.get("rs-a")!
+        assert.deepEqual([stored, announced, durable.neighbourPolicy.version], [{}, {}, 0])
+        assert.equal((await listAudit(store.db, { session: "s1" }, undefined, 10)).length, 1)
+        await store.close()
     })
 
     test("counts its starts, also across reopenings", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
+import { neighbourLimitDefaults } from "../../protocol/servers.ts"
 import { member, of, Play, requests, told } from "./play.ts"
 
 describe("registering with the group server", () => {
@@ -68,7 +69,7 @@ describe("registering with the group server", () => {
         assert.equal(requests(play.pass(200), "hello").length, 1)
     })
 
-    test("[claim 7] links to the static neighbours of the newest list only", () => {
+    test("[claim 7] hands on the newest list of all servers, whole, with its static neighbours", () => {
         const play = new Play()
         const peer = (rs: string, isStatic: 0 | 1) => {
             const address = { ip: "127.0.1.12", linkPort: 7400, fingerprint: "e".repeat(64) }
@@ -77,11 +78,45 @@ describe("registering with the group server", () => {
         const list = [peer("rs-b", 1), peer("rs-c", 0)]
         const effects = play.group({ verb: "peers", message: { n: 4, list } })
         assert.deepEqual(
-            of(effects, "neighbours").map(effect => effect.peers.map(each => each.rs)),
-            [["rs-b"]],
+            of(effects, "servers").map(effect => effect.peers.map(each => [each.rs, each.static])),
+            [
+                [
+                    ["rs-b", 1],
+                    ["rs-c", 0],
+                ],
+            ],
         )
         assert.deepEqual(play.group({ verb: "peers", message: { n: 3, list: [] } }), [], "old news")
-        assert.equal(play.state.peers.list.length, 2, "the others are kept for the topology to come")
+        assert.equal(play.state.peers.list.length, 2)
+
+        const parts = [peer("rs-d", 0), peer("rs-e", 0), peer("rs-f", 1)].map((each, part) => ({
+            verb: "peers" as const,
+            message: { n: 5, list: [each], part, parts: 3 },
+        }))
+        assert.deepEqual(play.group(parts[2]), [], "a part waits for the others")
+        assert.deepEqual(play.group(parts[0]), [])
+        assert.deepEqual(
+            play.group({ verb: "peers", message: { n: 4, list: [], part: 1, parts: 3 } }),
+            [],
+            "of old news",
+        )
+        assert.deepEqual(
+            of(play.group(parts[1]), "servers").map(effect => effect.peers.map(each => each.rs)),
+            [["rs-d", "rs-e", "rs-f"]],
+        )
+    })
+
+    test("[claim 9] hands on the newest policy", () => {
+        const play = new Play()
+        const policy = (n: number) => ({
+            verb: "policy" as const,
+            message: { n, deny: [["a", "b"]], limits: neighbourLimitDefaults, own: { tags: ["a"] } },
+        })
+        assert.deepEqual(
+            of(play.group(policy(2)), "policy").map(effect => effect.policy.deny),
+            [[["a", "b"]]],
+        )
+        assert.deepEqual(play.group(policy(1)), [], "old news")
     })
 })
 

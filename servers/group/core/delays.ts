@@ -1,11 +1,33 @@
 /**
- * One-way delays between routing servers over the links that they report. A link counts only if both of its ends list it
- * as up; the delay of a direction is the one that its sender measured. Delays are integers of 0.01 ms.
+ * One-way delays between routing servers: the shortest-path delays that they report from their routing tables, and where none
+ * is reported, the shortest way over the links that they list. A link counts only if both of its ends list it as up; the
+ * delay of a direction is the one that its sender measured. Delays are integers of 0.01 ms.
  */
 
 import type { ServerState } from "../../../protocol/servers.ts"
 
 export type Graph = Map<string, Map<string, number>>
+
+/** One way, 0.01 ms; undefined when no path is known. */
+export type DelayBetween = (from: string, to: string) => number | undefined
+
+/** Reads `reported` first: it is what packets will meet. The other direction of a path is its best estimate. */
+export function delaysBetween(
+    servers: Map<string, ServerState>,
+    reported: Map<string, Map<string, number>>,
+): DelayBetween {
+    let graph: Graph | undefined
+    const computed = new Map<string, Map<string, number>>()
+    return (from, to) => {
+        if (from === to) return 0
+        const told = reported.get(from)?.get(to) ?? reported.get(to)?.get(from)
+        if (told !== undefined) return told
+        graph ??= linkGraph(servers)
+        const delays = computed.get(from) ?? delaysFrom(graph, from)
+        computed.set(from, delays)
+        return delays.get(to)
+    }
+}
 
 export function linkGraph(servers: Map<string, ServerState>): Graph {
     const listed: Graph = new Map()

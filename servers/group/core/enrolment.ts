@@ -1,5 +1,5 @@
 /**
- * What administrators change: endpoints, routing servers, groups and static neighbours. One namespace of identifiers,
+ * What administrators change: endpoints, routing servers, groups, static neighbours and the neighbour policy. One namespace of identifiers,
  * because they are user names at the broker and what a booking calls.
  */
 
@@ -8,7 +8,9 @@ import { maxRoutingServers } from "../../../protocol/servers.ts"
 import { forgetAnswers } from "./answered.ts"
 import { changed, end, serverLost, watchEmpty } from "./lifecycle.ts"
 import type { Answer, Command, Context, NeighbourPair, Refusal, State } from "./model.ts"
+import { putPolicy } from "./neighbour-policy.ts"
 import { audit, done, problemWithId, problemWithName, refuse } from "./outcome.ts"
+import { placeServer } from "./place.ts"
 import { touchEndpoint } from "./touch.ts"
 
 type Enrolment = Exclude<Command, { do: "book" } | { do: "cancel" }>
@@ -38,14 +40,18 @@ function apply(state: State, command: Enrolment, actor: string, context: Context
     switch (command.do) {
         case "enrolEndpoint":
             return enrolEndpoint(state, command, context)
-        case "renameEndpoint": {
+        case "changeEndpoint": {
             const row = state.durable.endpoints.get(command.id)
             if (!row) return refuse("unknown-endpoint", `no endpoint ${command.id}`, "you")
-            const problem = problemWithName(command.name, limits.nameBytes, "name")
+            const { name = row.name, position } = command
+            const problem = problemWithName(name, limits.nameBytes, "name")
             if (problem) return refuse("malformed", problem, "you")
-            row.name = command.name
+            if (position !== undefined) row.position = position ?? undefined
             context.writes.push({ table: "endpoints", put: row })
-            touchAllWith(state, row.id)
+            if (name !== row.name) {
+                row.name = name
+                touchAllWith(state, row.id)
+            }
             return done({ id: row.id })
         }
         case "deleteEndpoint":
@@ -56,17 +62,20 @@ function apply(state: State, command: Enrolment, actor: string, context: Context
             if (state.durable.servers.size >= maxRoutingServers)
                 return refuse("too-many", `${maxRoutingServers} routing servers`, "operator")
             const { id, secretHash } = command
-            const place = { ip: "", linkPort: 0, mediaPort: 0, fingerprint: "", dspUnits: 0, boot: 0 }
-            const row = { id, secretHash, createdMs: context.nowMs, ...place }
+            const unknown = { ip: "", linkPort: 0, mediaPort: 0, fingerprint: "", dspUnits: 0, boot: 0 }
+            const row = { id, secretHash, createdMs: context.nowMs, ...unknown, stored: {}, announced: {} }
             state.durable.servers.set(id, row)
             context.writes.push({ table: "servers", put: row })
             return done({ id })
         }
+        case "placeServer":
+            return placeServer(state, command.id, command.change, context)
         case "deleteServer": {
             if (!state.durable.servers.delete(command.id))
                 return refuse("unknown-server", `no routing server ${command.id}`, "you")
             context.writes.push({ table: "servers", remove: command.id })
             state.live.servers.delete(command.id)
+            state.live.distances.delete(command.id)
             serverLost(state, command.id, "its routing server was removed", context)
             putPairs(
                 state,
@@ -95,6 +104,10 @@ function apply(state: State, command: Enrolment, actor: string, context: Context
             return done()
         case "putNeighbours":
             return putNeighbours(state, command.pairs, context)
+        case "setNeighbours":
+            return setNeighbours(state, command, context)
+        case "putPolicy":
+            return putPolicy(state, command, context)
     }
 }
 
@@ -118,7 +131,8 @@ function enrolEndpoint(
     const wrong = problemWithName(name, limits.nameBytes, "name")
     if (wrong) return refuse("malformed", wrong, "you")
     if (state.durable.endpoints.size >= maxEndpoints) return refuse("too-many", `${maxEndpoints} endpoints`, "operator")
-    const row = { id, name, secretHash, createdMs: context.nowMs, board: "", firmware: "", boot: 0, lastServer: "" }
+    const unknown = { board: "", firmware: "", boot: 0, history: [], position: undefined }
+    const row = { id, name, secretHash, createdMs: context.nowMs, ...unknown }
     state.durable.endpoints.set(id, row)
     context.writes.push({ table: "endpoints", put: row })
     return done({ id })
@@ -173,15 +187,38 @@ function putGroup(
 function putNeighbours(state: State, pairs: NeighbourPair[], context: Context): Answer {
     if (pairs.length > maxPairs) return refuse("too-many", `${maxPairs} pairs`, "you")
     const unique = new Map<string, NeighbourPair>()
-    for (const { a, b } of pairs) {
-        const unknown = [a, b].find(id => !state.durable.servers.has(id))
-        if (unknown !== undefined) return refuse("unknown-server", `no routing server ${unknown}`, "you")
-        if (a === b) return refuse("malformed", `${a} cannot be its own neighbour`, "you")
-        const pair = a < b ? { a, b } : { a: b, b: a }
+    for (const wanted of pairs) {
+        const problem = problemWithPair(state, wanted)
+        if (problem) return problem
+        const pair = inOrder(wanted)
         unique.set(`${pair.a} ${pair.b}`, pair)
     }
     putPairs(state, [...unique.values()], context)
     return done({ pairs: unique.size })
+}
+
+/** One pair, whatever others are changing at the same time. */
+function setNeighbours(state: State, wanted: NeighbourPair & { static: boolean }, context: Context): Answer {
+    const problem = problemWithPair(state, wanted)
+    if (problem) return problem
+    const pair = inOrder(wanted)
+    const { neighbours } = state.durable
+    const others = neighbours.filter(({ a, b }) => a !== pair.a || b !== pair.b)
+    if (others.length < neighbours.length === wanted.static) return done()
+    if (!wanted.static) putPairs(state, others, context)
+    else if (others.length >= maxPairs) return refuse("too-many", `${maxPairs} pairs`, "you")
+    else putPairs(state, [...others, pair], context)
+    return done()
+}
+
+function problemWithPair(state: State, { a, b }: NeighbourPair): Refusal | undefined {
+    const unknown = [a, b].find(id => !state.durable.servers.has(id))
+    if (unknown !== undefined) return refuse("unknown-server", `no routing server ${unknown}`, "you")
+    return a === b ? refuse("malformed", `${a} cannot be its own neighbour`, "you") : undefined
+}
+
+function inOrder({ a, b }: NeighbourPair): NeighbourPair {
+    return a < b ? { a, b } : { a: b, b: a }
 }
 
 function putPairs(state: State, pairs: NeighbourPair[], context: Context): void {

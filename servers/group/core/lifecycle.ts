@@ -18,6 +18,7 @@ import {
     type State,
 } from "./model.ts"
 import { audit, done, refuse } from "./outcome.ts"
+import { peersDueMs } from "./peers.ts"
 import { touchSession } from "./touch.ts"
 
 /** The state that a session should be in at `nowMs` by its times alone. */
@@ -54,6 +55,8 @@ export function nextDueMs(state: State, policy: Policy): number | undefined {
                 break
         }
     }
+    const peersMs = peersDueMs(state)
+    if (peersMs !== undefined) consider(peersMs)
     return due
 }
 
@@ -121,7 +124,15 @@ export function want(state: State, server: string, sid: string, endpoint: string
     if (session.state === "ended") return refuse("ended", "the session is over", "nobody")
     if (session.state === "scheduled")
         return refuse("not-open", "it opens 5 min before its start", "you", session.start - limits.openingSeconds)
-    if (invitation.status !== "joined") invitation.server = server
+    const attached = state.live.endpoints.get(endpoint)
+    // Somebody who moves may ask at the new server before we hear that it has left the old one, but a repeat that was
+    // under way for long must not undo a move: what the endpoint itself says of where it is decides.
+    const stays = invitation.status === "joined" && attached?.on === 1 && attached.rs === invitation.server
+    if (!stays) {
+        if (invitation.status === "joined" && invitation.server !== server)
+            leave(state, session, invitation, "group", `it asks to join at ${server}`, context)
+        if (invitation.status !== "joined") invitation.server = server
+    }
     // The server asks because it knows nothing of it, whatever it was told before.
     state.live.told.get(sid)?.servers.delete(server)
     state.touched.sessions.add(sid)
@@ -168,6 +179,18 @@ export function serverLost(state: State, server: string, why: string, context: C
             if (invitation.status === "joined" && invitation.server === server)
                 leave(state, session, invitation, "group", why, context)
         if (session.state !== "scheduled") state.touched.sessions.add(session.id)
+    }
+}
+
+/**
+ * An endpoint says that it is attached elsewhere: it is in no session at its old server any more. Its new server is told at
+ * once, so that it knows the session by the time that the endpoint asks to join it there.
+ */
+export function movedOn(state: State, endpoint: string, server: string, context: Context): void {
+    for (const session of state.sessionsOf.get(endpoint) ?? []) {
+        const invitation = session.invitations.find(one => one.endpoint === endpoint)
+        if (invitation?.status !== "joined" || invitation.server === server) continue
+        leave(state, session, invitation, "group", `it has moved to ${server}`, context)
     }
 }
 

@@ -7,7 +7,12 @@
 
 import type { EndpointState, SessionState } from "../../../protocol/messages.ts"
 import type { Fixer, Reason } from "../../../protocol/reasons.ts"
-import type { ServerState } from "../../../protocol/servers.ts"
+import {
+    type NeighbourLimits,
+    neighbourLimitDefaults,
+    type Place,
+    type ServerState,
+} from "../../../protocol/servers.ts"
 import type { PartyKind } from "../../../protocol/topics.ts"
 
 // ---- rows: what survives a kill -9 ------------------------------------------------------------------------------------
@@ -21,8 +26,16 @@ export interface EndpointRow {
     board: string
     firmware: string
     boot: number
-    /** The routing server it was last attached to; empty when never. Places candidates and re-finds people. */
-    lastServer: string
+    /** The routing servers that it chose by its own measurement, the latest first. */
+    history: string[]
+    /** Where it stands, when an operator has said so. */
+    position: Position | undefined
+}
+
+/** In 0.001 degree. */
+export interface Position {
+    lat: number
+    lon: number
 }
 
 export interface ServerRow {
@@ -36,6 +49,10 @@ export interface ServerRow {
     fingerprint: string
     dspUnits: number
     boot: number
+    /** What an operator stored here; each field wins over what the server announces. */
+    stored: Place
+    /** What its last hello said. */
+    announced: Place
 }
 
 export interface GroupRow {
@@ -94,6 +111,15 @@ export interface NeighbourPair {
     b: string
 }
 
+/** The administration policy for neighbours [claim 9]. */
+export interface NeighbourPolicy {
+    /** Counts its changes. */
+    version: number
+    /** Each pair and all pairs in order of the alphabet. */
+    deny: [string, string][]
+    limits: NeighbourLimits
+}
+
 export interface AuditRow {
     atMs: number
     /** "ep:<id>", "rs:<id>", "http:<subject>" or "group". */
@@ -116,6 +142,7 @@ export type Write =
     | { table: "answered"; put: AnsweredRow }
     | { table: "answered"; remove: string; sender: string }
     | { table: "neighbours"; replace: NeighbourPair[] }
+    | { table: "neighbourPolicy"; put: NeighbourPolicy }
     | { table: "audit"; put: AuditRow }
     | { table: "versions"; reserve: number }
 
@@ -130,6 +157,7 @@ export interface Durable {
     /** Per sender, by key, oldest first. */
     answered: Map<string, Map<string, AnsweredRow>>
     neighbours: NeighbourPair[]
+    neighbourPolicy: NeighbourPolicy
     /** Versions below this one may have been sent before. */
     reservedVersions: number
 }
@@ -138,6 +166,11 @@ export interface Durable {
 export interface Live {
     endpoints: Map<string, EndpointState>
     servers: Map<string, ServerState>
+    /** Per routing server, the delays to others that it last reported, in 0.01 ms. */
+    distances: Map<string, Map<string, number>>
+    /** Routing servers whose list of peers has changed, and when the next of them are told. */
+    peersPending: Set<string>
+    peersDueMs: number
     /** Per endpoint, the agenda that it was last sent, to send changes only. */
     agendas: Map<string, string>
     /** Per session, what its servers were last told. */
@@ -152,10 +185,14 @@ export interface Touched {
     /** value: whether to send even when nothing has changed. */
     endpoints: Map<string, boolean>
     sessions: Set<string>
-    /** Servers that need everything: peers and sessions. */
+    /** Servers that need everything: policy, peers and sessions. */
     servers: Set<string>
     /** All servers need new peers. */
     peers: boolean
+    /** All servers need the new policy. */
+    policy: boolean
+    /** Servers whose own place has changed, which comes with the policy. */
+    places: Set<string>
 }
 
 export interface State {
@@ -176,16 +213,27 @@ export function emptyDurable(): Durable {
         sessions: new Map(),
         answered: new Map(),
         neighbours: [],
+        neighbourPolicy: { version: 0, deny: [], limits: { ...neighbourLimitDefaults } },
         reservedVersions: 0,
     }
 }
 
 export function emptyLive(): Live {
-    return { endpoints: new Map(), servers: new Map(), agendas: new Map(), told: new Map(), emptySinceMs: new Map() }
+    return {
+        endpoints: new Map(),
+        servers: new Map(),
+        distances: new Map(),
+        peersPending: new Set(),
+        peersDueMs: 0,
+        agendas: new Map(),
+        told: new Map(),
+        emptySinceMs: new Map(),
+    }
 }
 
 export function newState(durable: Durable, live: Live = emptyLive()): State {
-    const touched = { endpoints: new Map(), sessions: new Set<string>(), servers: new Set<string>(), peers: false }
+    const sets = { sessions: new Set<string>(), servers: new Set<string>(), places: new Set<string>() }
+    const touched = { endpoints: new Map(), ...sets, peers: false, policy: false }
     const sessionsOf = new Map<string, Set<SessionRow>>()
     const state: State = { durable, live, touched, sessionsOf, version: durable.reservedVersions }
     for (const session of durable.sessions.values()) indexSession(state, session)
@@ -215,17 +263,30 @@ export interface BookRequest {
     title: string
 }
 
+export interface PlaceChange {
+    tags?: string[] | null
+    risk?: string[] | null
+    area?: string | null
+    position?: Position | null
+}
+
 /** What people do over HTTP. */
 export type Command =
     | { do: "enrolEndpoint"; id: string; name: string; secretHash: string }
-    | { do: "renameEndpoint"; id: string; name: string }
+    /** What is absent stays; null forgets the position. */
+    | { do: "changeEndpoint"; id: string; name?: string; position?: Position | null }
     | { do: "deleteEndpoint"; id: string }
     | { do: "enrolServer"; id: string; secretHash: string }
+    /** What is absent stays; null forgets what is stored, so that what the server announces counts. */
+    | { do: "placeServer"; id: string; change: PlaceChange }
     | { do: "deleteServer"; id: string }
     | { do: "createGroup"; id: string; name: string; members: string[] }
     | { do: "setMembers"; id: string; members: string[] }
     | { do: "deleteGroup"; id: string }
     | { do: "putNeighbours"; pairs: NeighbourPair[] }
+    | { do: "setNeighbours"; a: string; b: string; static: boolean }
+    /** `version`: only if it is the present one. */
+    | { do: "putPolicy"; deny: [string, string][]; limits: NeighbourLimits; version?: number }
     | { do: "book"; booking: BookRequest }
     | { do: "cancel"; sid: string }
 

@@ -1,14 +1,15 @@
 /**
- * Turns what a batch of events has touched into messages: agendas to endpoints, sessions and peers to routing servers.
+ * Turns what a batch of events has touched into messages: agendas to endpoints, sessions, peers and policy to routing servers.
  * Each is whole and carries a version that only grows, also across restarts; what has not changed is not sent again.
  */
 
 import { limits } from "../../../protocol/limits.ts"
-import type { Peer, ServerSession } from "../../../protocol/servers.ts"
-import { utf8Bytes } from "../../../protocol/text.ts"
+import type { ServerSession } from "../../../protocol/servers.ts"
 import { agendaMessage, agendaOf } from "./agenda.ts"
-import type { Context, Send, ServerRow, SessionRow, State } from "./model.ts"
+import type { Context, Send, SessionRow, State } from "./model.ts"
+import { policyMessage } from "./neighbour-policy.ts"
 import { audit, clip } from "./outcome.ts"
+import { pushPeers } from "./peers.ts"
 import { chooseSource } from "./source.ts"
 
 /** Versions are promised to the store in blocks, so that a push costs no write of its own. */
@@ -21,14 +22,16 @@ export function flush(state: State, context: Context): Send[] {
     const sends: Send[] = []
     for (const server of touched.servers) reintroduce(state, server, context, sends)
     for (const sid of touched.sessions) pushSession(state, sid, context, sends)
-    for (const server of touched.peers ? state.durable.servers.keys() : touched.servers)
-        pushPeers(state, server, context, sends)
+    pushPolicies(state, context, sends)
+    sends.push(...pushPeers(state, touched.servers, context.nowMs, () => nextVersion(state, context)))
     for (const [endpoint, force] of touched.endpoints) pushAgenda(state, endpoint, force, context, sends)
 
     touched.servers.clear()
     touched.sessions.clear()
     touched.endpoints.clear()
+    touched.places.clear()
     touched.peers = false
+    touched.policy = false
     return sends
 }
 
@@ -39,6 +42,15 @@ function nextVersion(state: State, context: Context): number {
         context.writes.push({ table: "versions", reserve: state.durable.reservedVersions })
     }
     return state.version
+}
+
+/** Before the peers: whoever chooses among them must know the policy. */
+function pushPolicies(state: State, context: Context, sends: Send[]): void {
+    const { touched } = state
+    const receivers = touched.policy ? state.durable.servers.keys() : new Set([...touched.servers, ...touched.places])
+    for (const server of receivers)
+        if (state.live.servers.get(server)?.on === 1)
+            sends.push(policyMessage(state, server, nextVersion(state, context)))
 }
 
 function pushAgenda(state: State, endpoint: string, force: boolean, context: Context, sends: Send[]): void {
@@ -132,7 +144,7 @@ function memberServers(state: State, session: SessionRow): Map<string, number> {
 function ensureSource(state: State, session: SessionRow, servers: Map<string, number>, context: Context): void {
     const inUse = session.invitations.some(invitation => invitation.status === "joined")
     if (session.source && !isGone(state, session.source) && inUse && servers.has(session.source)) return
-    const choice = chooseSource(servers, state.live.servers)
+    const choice = chooseSource(servers, state.live.servers, state.live.distances)
     if (!choice || choice.source === session.source) return
     const inputs = { was: session.source, reason: choice.reason, ...choice.inputs }
     audit(context, "group", "source", session.id, choice.source, inputs)
@@ -144,27 +156,4 @@ function ensureSource(state: State, session: SessionRow, servers: Map<string, nu
 /** A server that has not been heard of since this process started is not gone: its retained state is on its way. */
 function isGone(state: State, server: string): boolean {
     return !state.durable.servers.has(server) || state.live.servers.get(server)?.on === 0
-}
-
-function pushPeers(state: State, server: string, context: Context, sends: Send[]): void {
-    if (state.live.servers.get(server)?.on !== 1) return
-    const statics = new Set<string>()
-    for (const { a, b } of state.durable.neighbours) {
-        if (a === server) statics.add(b)
-        if (b === server) statics.add(a)
-    }
-    const others = [...state.durable.servers.values()].filter(row => row.id !== server && row.ip)
-    // Should they not all fit one message, the configured neighbours and the living are in it.
-    const rank = (row: ServerRow) => (statics.has(row.id) ? 0 : state.live.servers.get(row.id)?.on === 1 ? 1 : 2)
-    others.sort((a, b) => rank(a) - rank(b) || (a.id < b.id ? -1 : 1))
-    const list: Peer[] = []
-    let bytes = utf8Bytes(JSON.stringify({ n: 4294967295, list: [] }))
-    for (const { id, ip, linkPort, fingerprint } of others) {
-        const peer: Peer = { rs: id, ip, linkPort, fingerprint, static: statics.has(id) ? 1 : 0 }
-        bytes += utf8Bytes(JSON.stringify(peer)) + 1
-        if (bytes > limits.brokerMessageBytes) break
-        list.push(peer)
-    }
-    const message = { n: nextVersion(state, context), list }
-    sends.push({ kind: "rs", to: server, verb: "peers", message, replaces: "peers" })
 }

@@ -2,16 +2,21 @@
  * Who is there: hellos of endpoints and routing servers, and their retained states with the Wills.
  */
 
+import { isDeepStrictEqual } from "node:util"
 import { type EndpointState, endpointStateShape, type Hello, protocolVersion } from "../../../protocol/messages.ts"
 import { type ServerHello, type ServerState, serverStateShape } from "../../../protocol/servers.ts"
 import { problemWith } from "../../../protocol/shape.ts"
 import { ipv4ToInt } from "../../../protocol/text.ts"
 import { forgetAnswers } from "./answered.ts"
-import { serverLost } from "./lifecycle.ts"
+import { movedOn, serverLost } from "./lifecycle.ts"
 import type { Answer, Context, EndpointRow, ServerRow, State } from "./model.ts"
 import { audit, done, refuse } from "./outcome.ts"
 import { pick } from "./pick.ts"
+import { announcedPlace } from "./place.ts"
 import { touchEndpoint } from "./touch.ts"
+
+/** Choices of an endpoint that are remembered. */
+const historyKept = 4
 
 /** What an endpoint may ask for by `need`. */
 export const features: readonly string[] = ["agenda", "book"]
@@ -44,13 +49,22 @@ export function helloServer(state: State, row: ServerRow, hello: ServerHello, co
     if (!/^[0-9a-f]{64}$/i.test(hello.fingerprint))
         return refuse("malformed", "message.fingerprint: 64 hex digits are needed", "operator")
 
+    const announced = announcedPlace(hello)
+    if (!announced.ok) return refuse("malformed", announced.what, "operator")
+
     const { ip, linkPort, mediaPort, fingerprint, dspUnits, boot } = hello
-    const moved = row.ip !== ip || row.linkPort !== linkPort || row.fingerprint !== fingerprint
+    const { place } = announced
+    const listed = (one: Partial<ServerRow>) => JSON.stringify([one.ip, one.linkPort, one.mediaPort, one.fingerprint])
+    const moved =
+        listed(row) !== listed({ ip, linkPort, mediaPort, fingerprint }) || !isDeepStrictEqual(row.announced, place)
     if (moved) state.touched.peers = true
-    if (moved || row.boot !== boot || row.mediaPort !== mediaPort || row.dspUnits !== dspUnits) {
+    if (moved || row.boot !== boot || row.dspUnits !== dspUnits) {
         audit(context, `rs:${row.id}`, "hello", row.id, "done", { ...hello, bootBefore: row.boot })
-        if (row.boot !== boot) serverLost(state, row.id, "its routing server has restarted", context)
-        Object.assign(row, { ip, linkPort, mediaPort, fingerprint, dspUnits, boot })
+        if (row.boot !== boot) {
+            state.live.distances.delete(row.id)
+            serverLost(state, row.id, "its routing server has restarted", context)
+        }
+        Object.assign(row, { ip, linkPort, mediaPort, fingerprint, dspUnits, boot, announced: place })
         context.writes.push({ table: "servers", put: row })
     }
     const live = state.live.servers.get(row.id)
@@ -72,13 +86,14 @@ export function endpointState(state: State, id: string, next: unknown, retained:
     state.live.endpoints.set(id, now)
 
     const server = now.on === 1 ? (now.rs ?? "") : ""
-    if (server && server !== row.lastServer && state.durable.servers.has(server)) {
-        row.lastServer = server
+    if (server && server !== row.history[0] && state.durable.servers.has(server)) {
+        row.history = [server, ...row.history.filter(one => one !== server)].slice(0, historyKept)
         context.writes.push({ table: "endpoints", put: row })
     }
     const serverBefore = before?.on === 1 ? (before.rs ?? "") : ""
     if (server !== serverBefore) {
         forgetWanted(state, id, server, context)
+        if (server) movedOn(state, id, server, context)
         touchLiveSessions(state, id)
     }
     if (now.on === 1 && retained) touchEndpoint(state, id, true)
@@ -96,6 +111,7 @@ export function serverState(state: State, id: string, next: unknown, retained: b
     state.live.servers.set(id, now)
 
     const wasOn = before?.on === 1
+    if (now.on === 0 || (before && before.boot !== now.boot)) state.live.distances.delete(id)
     if (now.on === 0 && (wasOn || before === undefined)) {
         if (wasOn) audit(context, `rs:${id}`, "offline", id, "done", { boot: now.boot })
         serverLost(state, id, "its routing server is offline", context)

@@ -1,12 +1,13 @@
 /**
- * Which routing server a session's tree starts from: the member server with the smallest largest delay to the other
- * member servers, given that it has free DSP units. (Measured: worst pair 166 ms, against 196 ms for the first joiner's.)
+ * Which routing server a session's tree starts from: the member server with the smallest largest pair delay, given that it
+ * has free DSP units and takes sessions. A pair is two member servers; its delay is the way from one to the source and on
+ * to the other. (Measured: worst pair 166 ms, against 196 ms for the first joiner's. [routing-spec 6])
  *
  * Says why, in words for people and as inputs for the audit log.
  */
 
 import type { ServerState } from "../../../protocol/servers.ts"
-import { delaysFrom, linkGraph } from "./delays.ts"
+import { type DelayBetween, delaysBetween } from "./delays.ts"
 
 export interface SourceChoice {
     source: string
@@ -17,29 +18,35 @@ export interface SourceChoice {
 interface Judged {
     id: string
     dspFree: number
+    draining: boolean
     load: number
     /** Members attached or joined here. */
     members: number
+    /** Member servers without a path to or from here. */
     unreachable: number
-    /** 0.01 ms. */
+    /** The largest pair delay, 0.01 ms, and the pair. */
     worst: number
-    worstTo: string
+    from: string
+    to: string
 }
 
-/** `members`: how many members each member server has. Only servers that are online count; undefined when none is. */
+/**
+ * `members`: how many members each member server has. `reported`: per server the delays to others that it reports. Only servers
+ * that are online count; undefined when none is.
+ */
 export function chooseSource(
     members: Map<string, number>,
     servers: Map<string, ServerState>,
+    reported: Map<string, Map<string, number>> = new Map(),
 ): SourceChoice | undefined {
     const online = [...members.keys()].filter(id => servers.get(id)?.on === 1)
     if (online.length === 0) return undefined
-    const graph = linkGraph(servers)
-    const judged = online.map(id => judge(id, online, graph, members, servers)).sort(better)
+    const delay = delaysBetween(servers, reported)
+    const judged = online.map(id => judge(id, online, delay, members, servers)).sort(better)
 
-    const able = judged.filter(one => one.dspFree > 0)
-    const best = able[0] ?? judged[0]
+    const best = judged.find(isAble) ?? judged[0]
     const why = [`${best.id}: ${describe(best, online.length)}`]
-    if (able.length === 0) why.push("no member server has free DSP units")
+    if (!isAble(best)) why.push("no member server has free DSP units")
     const second = judged.find(one => one !== best)
     if (second) why.push(`next ${second.id}: ${describe(second, online.length)}`)
     return { source: best.id, reason: why.join("; "), inputs: { judged } }
@@ -48,24 +55,27 @@ export function chooseSource(
 function judge(
     id: string,
     online: string[],
-    graph: ReturnType<typeof linkGraph>,
+    delay: DelayBetween,
     members: Map<string, number>,
     servers: Map<string, ServerState>,
 ): Judged {
     const server = servers.get(id)!
-    const delays = delaysFrom(graph, id)
-    const one = { id, dspFree: server.dspFree ?? 0, load: server.load ?? 0, members: members.get(id) ?? 0 }
-    const judged: Judged = { ...one, unreachable: 0, worst: 0, worstTo: "" }
-    for (const other of online) {
-        if (other === id) continue
-        const delay = delays.get(other)
-        if (delay === undefined) judged.unreachable++
-        else if (delay >= judged.worst) {
-            judged.worst = delay
-            judged.worstTo = other
+    const { dspFree = 0, load = 0, draining } = server
+    const one = { id, dspFree, draining: draining === 1, load, members: members.get(id) ?? 0 }
+    const ways = online.map(other => ({ other, up: delay(other, id), down: delay(id, other) }))
+    const reached = ways.filter(way => way.up !== undefined && way.down !== undefined)
+    const judged: Judged = { ...one, unreachable: ways.length - reached.length, worst: 0, from: "", to: "" }
+    for (const a of reached)
+        for (const b of reached) {
+            const pair = a.up! + b.down!
+            if (a === b || (judged.from && pair <= judged.worst)) continue
+            Object.assign(judged, { worst: pair, from: a.other, to: b.other })
         }
-    }
     return judged
+}
+
+function isAble(one: Judged): boolean {
+    return one.dspFree > 0 && !one.draining
 }
 
 function better(a: Judged, b: Judged): number {
@@ -79,11 +89,11 @@ function better(a: Judged, b: Judged): number {
 }
 
 function describe(one: Judged, servers: number): string {
-    const dsp = `${one.dspFree} DSP units free`
-    if (servers === 1) return `the only member server, ${dsp}`
+    const able = `${one.dspFree} DSP units free${one.draining ? ", draining" : ""}`
+    if (servers === 1) return `the only member server, ${able}`
     const cut = one.unreachable > 0 ? `, ${one.unreachable} without a path` : ""
-    const worst = one.worstTo
-        ? `worst delay ${(one.worst / 100).toFixed(2)} ms (to ${one.worstTo})`
+    const worst = one.from
+        ? `worst pair ${(one.worst / 100).toFixed(2)} ms (${one.from} to ${one.to})`
         : "no path measured"
-    return `${worst}${cut}, ${dsp}`
+    return `${worst}${cut}, ${able}`
 }

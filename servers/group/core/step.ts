@@ -13,6 +13,7 @@ import { answeredBefore, remember } from "./answered.ts"
 import { book } from "./booking.ts"
 import { candidatesFor } from "./candidates.ts"
 import { directoryPage } from "./directory.ts"
+import { takeDistances } from "./distances.ts"
 import { enrol } from "./enrolment.ts"
 import { cancel, decline, joined, left, tick, want } from "./lifecycle.ts"
 import type { Answer, Context, GroupEvent, Policy, Refusal, State } from "./model.ts"
@@ -37,6 +38,7 @@ const requestShapes: Record<"ep" | "rs", Record<string, Shape<unknown>>> = {
         want: servers.wantShape,
         joined: servers.joinedShape,
         left: servers.leftShape,
+        distances: servers.distancesShape,
     },
 }
 
@@ -131,6 +133,7 @@ function fromServer(state: State, from: string, verb: string, received: unknown,
     const message = read.fields
     if (verb === "hello") return helloServer(state, row, message as servers.ServerHello, context)
     if (row.boot === 0) return refuse("not-registered", "hello first", "maker")
+    if (verb === "distances") return takeDistances(state, from, message as servers.Distances)
     const { sid, ep, reason } = message as { sid: string; ep: string; reason?: Refusal["reason"] }
     switch (verb) {
         case "want":

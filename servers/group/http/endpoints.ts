@@ -1,9 +1,10 @@
-/** Endpoints over HTTP: list, enrol, rename, delete. */
+/** Endpoints over HTTP: list, enrol, change, delete. */
 
 import { Type } from "typebox"
 import type { EndpointRow } from "../core/model.ts"
 import { type App, type Backend, command, identityOf, refusals, sendProblem, sendRefusal } from "./api.ts"
 import { defaultPage, pageById } from "./paging.ts"
+import { halfPosition, positionIn, shownPosition } from "./places.ts"
 import { problem } from "./problems.ts"
 import * as schemas from "./schemas.ts"
 import { RecentSecrets } from "./secrets.ts"
@@ -83,17 +84,25 @@ export function endpointRoutes(app: App, backend: Backend): void {
         {
             config: { role: "operator" },
             schema: {
-                operationId: "renameEndpoint",
-                summary: "Give an endpoint another name",
+                operationId: "changeEndpoint",
+                summary: "Give an endpoint another name, or say where it stands",
                 tags,
                 params: schemas.IdParams,
-                body: schemas.RenameEndpoint,
+                body: schemas.ChangeEndpoint,
                 response: { 200: schemas.Endpoint, ...refusals },
             },
         },
         async (request, reply) => {
             const { id } = request.params
-            const answer = await command(backend, request, { do: "renameEndpoint", id, name: request.body.name })
+            const { name } = request.body
+            const position = positionIn(request.body)
+            if (position === "half") return sendProblem(reply, problem("malformed", halfPosition, "you"))
+            const answer = await command(backend, request, {
+                do: "changeEndpoint",
+                id,
+                ...(name === undefined ? {} : { name }),
+                ...(position === undefined ? {} : { position }),
+            })
             if (!answer.ok) return sendRefusal(reply, answer)
             const row = backend.engine.state.durable.endpoints.get(id)
             if (!row) return sendProblem(reply, problem("unknown-endpoint", `no endpoint ${id}`, "you"))
@@ -125,6 +134,7 @@ function endpointOf(backend: Backend, row: EndpointRow): schemas.Endpoint {
     const { id, name, board, firmware, boot, createdMs } = row
     const live = backend.engine.state.live.endpoints.get(id)
     const endpoint: schemas.Endpoint = { id, name, online: live?.on === 1, board, firmware, boot, createdMs }
+    if (row.position) Object.assign(endpoint, shownPosition(row.position))
     if (live?.on !== 1) return endpoint
     if (live.rs) endpoint.server = live.rs
     if (live.sid) endpoint.session = live.sid

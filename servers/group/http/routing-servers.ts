@@ -1,15 +1,14 @@
-/** Routing servers and their static neighbours over HTTP. */
+/** Routing servers over HTTP: list, enrol, place, delete. */
 
 import { Type } from "typebox"
-import type { ServerRow } from "../core/model.ts"
+import type { PlaceChange, ServerRow } from "../core/model.ts"
+import { placeOf } from "../core/place.ts"
 import { type App, type Backend, command, identityOf, refusals, sendProblem, sendRefusal } from "./api.ts"
 import { defaultPage, pageById } from "./paging.ts"
+import { halfPosition, positionIn, shownPlace } from "./places.ts"
 import { problem } from "./problems.ts"
 import * as schemas from "./schemas.ts"
 import { RecentSecrets } from "./secrets.ts"
-
-/** Room for all pairs of a large network. */
-const neighboursBytes = 2 * 1024 * 1024
 
 export function routingServerRoutes(app: App, backend: Backend): void {
     const secrets = new RecentSecrets()
@@ -80,37 +79,34 @@ export function routingServerRoutes(app: App, backend: Backend): void {
         },
     )
 
-    app.get(
-        "/v1/static-neighbours",
+    app.patch(
+        "/v1/routing-servers/:id",
         {
             config: { role: "operator" },
             schema: {
-                operationId: "getStaticNeighbours",
-                summary: "Pairs of routing servers that are always neighbours",
+                operationId: "changeRoutingServer",
+                summary: "Say where a routing server stands; wins over what it announces, null takes it back",
                 tags,
-                response: { 200: schemas.Neighbours, ...refusals },
-            },
-        },
-        async () => ({ pairs: backend.engine.state.durable.neighbours }),
-    )
-
-    app.put(
-        "/v1/static-neighbours",
-        {
-            bodyLimit: neighboursBytes,
-            config: { role: "operator" },
-            schema: {
-                operationId: "putStaticNeighbours",
-                summary: "Replace all pairs",
-                tags,
-                body: schemas.Neighbours,
-                response: { 200: schemas.Neighbours, ...refusals },
+                params: schemas.IdParams,
+                body: schemas.ChangeRoutingServer,
+                response: { 200: schemas.RoutingServer, ...refusals },
             },
         },
         async (request, reply) => {
-            const answer = await command(backend, request, { do: "putNeighbours", pairs: request.body.pairs })
+            const { id } = request.params
+            const { tags: words, risk, area } = request.body
+            const position = positionIn(request.body)
+            if (position === "half") return sendProblem(reply, problem("malformed", halfPosition, "you"))
+            const change: PlaceChange = {}
+            if (words !== undefined) change.tags = words
+            if (risk !== undefined) change.risk = risk
+            if (area !== undefined) change.area = area
+            if (position !== undefined) change.position = position
+            const answer = await command(backend, request, { do: "placeServer", id, change })
             if (!answer.ok) return sendRefusal(reply, answer)
-            return { pairs: backend.engine.state.durable.neighbours }
+            const row = backend.engine.state.durable.servers.get(id)
+            if (!row) return sendProblem(reply, problem("unknown-server", `no routing server ${id}`, "you"))
+            return serverOf(backend, row)
         },
     )
 }
@@ -119,7 +115,8 @@ function serverOf(backend: Backend, row: ServerRow): schemas.RoutingServer {
     const { id, boot, dspUnits, createdMs } = row
     const live = backend.engine.state.live.servers.get(id)
     const links: schemas.RoutingServer["links"] = []
-    const server: schemas.RoutingServer = { id, online: live?.on === 1, boot, dspUnits, createdMs, links }
+    const places = { ...shownPlace(placeOf(row)), stored: shownPlace(row.stored) }
+    const server: schemas.RoutingServer = { id, online: live?.on === 1, boot, dspUnits, createdMs, links, ...places }
     if (row.ip) {
         const { ip, linkPort, mediaPort, fingerprint } = row
         Object.assign(server, { ip, linkPort, mediaPort, fingerprint })
@@ -127,6 +124,7 @@ function serverOf(backend: Backend, row: ServerRow): schemas.RoutingServer {
     if (live?.on !== 1) return server
     if (live.dspFree !== undefined) server.dspFree = live.dspFree
     if (live.load !== undefined) server.load = live.load
+    if (live.draining === 1) server.draining = true
     if (live.endpoints !== undefined) server.endpoints = live.endpoints
     for (const { rs, up, delay } of live.links ?? []) links.push({ server: rs, up: up === 1, delayMs: delay / 100 })
     return server

@@ -3,9 +3,10 @@
  * Times: `...Ms` are Unix milliseconds, `start`/`end`/`from`/`to` Unix seconds.
  */
 
-import { type Static, Type } from "typebox"
+import { type Static, type TSchema, Type } from "typebox"
 import { limits } from "../../../protocol/limits.ts"
 import { sessionStates } from "../../../protocol/messages.ts"
+import { serverLimits } from "../../../protocol/servers.ts"
 import { invitationStatuses } from "../core/model.ts"
 import { roles } from "./tokens.ts"
 
@@ -42,6 +43,28 @@ export const IdempotencyHeaders = Type.Object({
     ),
 })
 
+const Latitude = Type.Number({ minimum: -90, maximum: 90, description: "Degrees north" })
+const Longitude = Type.Number({ minimum: -180, maximum: 180, description: "Degrees east" })
+const Tag = Type.String({
+    minLength: 1,
+    maxLength: serverLimits.tagBytes,
+    pattern: "^[a-z0-9][a-z0-9-]*$",
+    description: "1..16 of a-z, 0-9 and -",
+})
+const Tags = Type.Array(Tag, { maxItems: serverLimits.tags })
+/** Null takes back what is stored. */
+const orNull = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
+
+/** What is known of where a routing server stands; an absent field is not known. */
+export const Place = Type.Object({
+    tags: Type.Optional(Type.Array(Type.String(), { description: "Words that the neighbour policy speaks of" })),
+    risk: Type.Optional(Type.Array(Type.String(), { description: "Risk groups: what it fails together with" })),
+    area: Type.Optional(Type.String()),
+    lat: Type.Optional(Latitude),
+    lon: Type.Optional(Longitude),
+})
+export type Place = Static<typeof Place>
+
 export const Endpoint = Type.Object({
     id: Id,
     name: Type.String(),
@@ -52,11 +75,18 @@ export const Endpoint = Type.Object({
     server: Type.Optional(Type.String({ description: "The routing server it is attached to" })),
     session: Type.Optional(Type.String({ description: "The session it is in" })),
     muted: Type.Optional(Type.Boolean()),
+    lat: Type.Optional(Latitude),
+    lon: Type.Optional(Longitude),
     createdMs: Ms,
 })
 export type Endpoint = Static<typeof Endpoint>
 export const EnrolEndpoint = Type.Object({ id: Id, name: Name })
-export const RenameEndpoint = Type.Object({ name: Name })
+export const ChangeEndpoint = Type.Object({
+    name: Type.Optional(Name),
+    lat: orNull(Latitude),
+    lon: orNull(Longitude),
+})
+export type ChangeEndpoint = Static<typeof ChangeEndpoint>
 export const EnrolledEndpoint = Type.Object({ id: Id, name: Type.String(), secret: Secret })
 export type EnrolledEndpoint = Static<typeof EnrolledEndpoint>
 
@@ -76,11 +106,24 @@ export const RoutingServer = Type.Object({
     dspUnits: Type.Integer(),
     dspFree: Type.Optional(Type.Integer()),
     load: Type.Optional(Type.Integer({ description: "Per cent" })),
+    draining: Type.Optional(Type.Boolean({ description: "It takes nobody new" })),
     endpoints: Type.Optional(Type.Integer()),
     links: Type.Array(Link),
+    ...Place.properties,
+    stored: Type.Object(Place.properties, {
+        description: "What is stored here and wins over what the server announces, field by field",
+    }),
     createdMs: Ms,
 })
 export type RoutingServer = Static<typeof RoutingServer>
+export const ChangeRoutingServer = Type.Object({
+    tags: orNull(Tags),
+    risk: orNull(Tags),
+    area: orNull(Tag),
+    lat: orNull(Latitude),
+    lon: orNull(Longitude),
+})
+export type ChangeRoutingServer = Static<typeof ChangeRoutingServer>
 export const EnrolRoutingServer = Type.Object({ id: Id })
 export const EnrolledRoutingServer = Type.Object({ id: Id, secret: Secret })
 export type EnrolledRoutingServer = Static<typeof EnrolledRoutingServer>
@@ -91,10 +134,35 @@ export type Group = Static<typeof Group>
 export const CreateGroup = Type.Object({ id: Id, name: Name, members: Type.Optional(Members) })
 export const PutMembers = Type.Object({ members: Members })
 
+export const PairParams = Type.Object({ a: Id, b: Id })
 export const Neighbours = Type.Object({
     pairs: Type.Array(Type.Object({ a: Id, b: Id }), { maxItems: 20_000 }),
 })
 export type Neighbours = Static<typeof Neighbours>
+
+const int = (minimum: number, maximum: number, description: string) => Type.Integer({ minimum, maximum, description })
+export const NeighbourLimits = Type.Object({
+    degree: int(1, 32, "Neighbours wanted"),
+    degreeMax: int(1, 64, "Neighbours at most, with those that asked"),
+    maxDelayMs: int(1, 10_000, "One way; a path must be below it"),
+    minBandwidthKbps: int(0, 4_294_967_295, "A path must be above it"),
+    maxLossPermille: int(0, 1000, "Largest loss of a path"),
+    maxJitterMs: int(0, 10_000, "Largest jitter of a path, 95th percentile"),
+    maxSharePercent: int(0, 100, "Largest share of a path that is common with the path to a neighbour"),
+})
+export type NeighbourLimits = Static<typeof NeighbourLimits>
+const Deny = Type.Array(Type.Array(Tag, { minItems: 2, maxItems: 2 }), {
+    maxItems: serverLimits.denyPairs,
+    description: "Pairs of tags: servers with one and the other must not be neighbours",
+})
+const PolicyVersion = Type.Integer({ minimum: 0, description: "Counts the changes" })
+export const NeighbourPolicy = Type.Object({ version: PolicyVersion, deny: Deny, limits: NeighbourLimits })
+export type NeighbourPolicy = Static<typeof NeighbourPolicy>
+export const PutNeighbourPolicy = Type.Object({
+    version: Type.Optional(PolicyVersion),
+    deny: Deny,
+    limits: NeighbourLimits,
+})
 
 export const Session = Type.Object({
     id: Id,
@@ -152,6 +220,9 @@ export const AuditQuery = Type.Object({
     subject: Type.Optional(Type.String({ maxLength: 64 })),
     actor: Type.Optional(Type.String({ maxLength: 64 })),
     action: Type.Optional(Type.String({ maxLength: 64 })),
+    session: Type.Optional(
+        Type.String({ maxLength: 64, description: "A session: its booking and all that happened to it" }),
+    ),
 })
 
 export const IssueToken = Type.Object({

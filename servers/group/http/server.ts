@@ -12,6 +12,7 @@ import { Rate } from "../rate.ts"
 import { type App, type Backend, sendProblem } from "./api.ts"
 import { endpointRoutes } from "./endpoints.ts"
 import { groupRoutes } from "./groups.ts"
+import { neighbourRoutes } from "./neighbours.ts"
 import { operationRoutes } from "./operations.ts"
 import { problem } from "./problems.ts"
 import { routingServerRoutes } from "./routing-servers.ts"
@@ -59,6 +60,7 @@ export async function buildHttp(backend: Backend, log: FastifyBaseLogger): Promi
     app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger())
     endpointRoutes(app, backend)
     routingServerRoutes(app, backend)
+    neighbourRoutes(app, backend)
     groupRoutes(app, backend)
     sessionRoutes(app, backend)
     operationRoutes(app, backend)

@@ -2,7 +2,7 @@
  * The store's schema, one step after the other. A step that has been released is never changed: add the next one.
  */
 
-import type { Kysely, Migration, MigrationProvider } from "kysely"
+import { type Kysely, type Migration, type MigrationProvider, sql } from "kysely"
 
 /** Migrations run before there is a typed schema. */
 type Db = Kysely<unknown>
@@ -112,8 +112,34 @@ async function sessions(db: Db): Promise<void> {
     await db.schema.createIndex("invitations_by_endpoint").on("invitations").column("endpoint_id").execute()
 }
 
+/** Places of routing servers and endpoints, what an endpoint chose before, and the session in the audit log. */
+const second: Migration = {
+    async up(db: Db) {
+        for (const name of ["stored_place", "announced_place"])
+            await db.schema
+                .alterTable("routing_servers")
+                .addColumn(name, "text", column => column.notNull().defaultTo("{}"))
+                .execute()
+        for (const [name, value] of [
+            ["history", "[]"],
+            ["position", "null"],
+        ])
+            await db.schema
+                .alterTable("endpoints")
+                .addColumn(name, "text", column => column.notNull().defaultTo(value))
+                .execute()
+        await db.schema
+            .alterTable("audit")
+            .addColumn("session", "text", column => column.notNull().defaultTo(""))
+            .execute()
+        // Entries of before are found by their subject; the session of an old booking stands in its inputs only.
+        await sql`update audit set session = subject where action <> 'book'`.execute(db)
+        await db.schema.createIndex("audit_by_session").on("audit").columns(["session", "seq"]).execute()
+    },
+}
+
 export const migrations: MigrationProvider = {
     async getMigrations() {
-        return { "0001-first": first }
+        return { "0001-first": first, "0002-places": second }
     },
 }

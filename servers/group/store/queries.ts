@@ -66,10 +66,18 @@ async function withInvitations(db: Kysely<Tables>, sessions: Tables["sessions"][
     return sessions.map(session => sessionFromRow(session, invitations.get(session.id) ?? []))
 }
 
+export interface AuditFilter {
+    subject?: string
+    actor?: string
+    action?: string
+    /** The id of a session: its booking and all that happened to it. */
+    session?: string
+}
+
 /** Newest first, older than `before`. */
 export async function listAudit(
     db: Kysely<Tables>,
-    filter: { subject?: string; actor?: string; action?: string },
+    filter: AuditFilter,
     before: number | undefined,
     limit: number,
 ): Promise<(AuditRow & { seq: number })[]> {
@@ -77,6 +85,7 @@ export async function listAudit(
     if (filter.subject !== undefined) query = query.where("subject", "=", filter.subject)
     if (filter.actor !== undefined) query = query.where("actor", "=", filter.actor)
     if (filter.action !== undefined) query = query.where("action", "=", filter.action)
+    if (filter.session !== undefined) query = query.where("session", "=", filter.session)
     if (before !== undefined) query = query.where("seq", "<", before)
     return (await query.orderBy("seq", "desc").limit(limit).execute()).map(auditFromRow)
 }

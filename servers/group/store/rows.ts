@@ -16,11 +16,24 @@ import type {
 import type { Tables } from "./tables.ts"
 
 export function endpointToRow(row: EndpointRow): Tables["endpoints"] {
-    const { id, name, secretHash, createdMs, board, firmware, boot, lastServer } = row
-    return { id, name, secret_hash: secretHash, created_ms: createdMs, board, firmware, boot, last_server: lastServer }
+    return {
+        id: row.id,
+        name: row.name,
+        secret_hash: row.secretHash,
+        created_ms: row.createdMs,
+        board: row.board,
+        firmware: row.firmware,
+        boot: row.boot,
+        last_server: row.history[0] ?? "",
+        history: JSON.stringify(row.history),
+        position: JSON.stringify(row.position ?? null),
+    }
 }
 
 export function endpointFromRow(row: Tables["endpoints"]): EndpointRow {
+    const history = JSON.parse(row.history) as string[]
+    // A store of before has the last choice only.
+    if (history.length === 0 && row.last_server) history.push(row.last_server)
     return {
         id: row.id,
         name: row.name,
@@ -29,7 +42,8 @@ export function endpointFromRow(row: Tables["endpoints"]): EndpointRow {
         board: row.board,
         firmware: row.firmware,
         boot: Number(row.boot),
-        lastServer: row.last_server,
+        history,
+        position: (JSON.parse(row.position) as EndpointRow["position"] | null) ?? undefined,
     }
 }
 
@@ -44,6 +58,8 @@ export function serverToRow(row: ServerRow): Tables["routing_servers"] {
         fingerprint: row.fingerprint,
         dsp_units: row.dspUnits,
         boot: row.boot,
+        stored_place: JSON.stringify(row.stored),
+        announced_place: JSON.stringify(row.announced),
     }
 }
 
@@ -58,6 +74,8 @@ export function serverFromRow(row: Tables["routing_servers"]): ServerRow {
         fingerprint: row.fingerprint,
         dspUnits: Number(row.dsp_units),
         boot: Number(row.boot),
+        stored: JSON.parse(row.stored_place),
+        announced: JSON.parse(row.announced_place),
     }
 }
 
@@ -119,8 +137,10 @@ export function answeredFromRow(row: Tables["answered"]): AnsweredRow {
 }
 
 export function auditToRow(row: AuditRow, seq: number): Tables["audit"] {
-    const { actor, action, subject, outcome } = row
-    return { seq, at_ms: row.atMs, actor, action, subject, outcome, inputs: JSON.stringify(row.inputs) }
+    const { actor, action, subject, outcome, inputs } = row
+    // A booking is about what it calls, and comes to a session; everything else about a session has it as its subject.
+    const session = typeof inputs.sid === "string" ? inputs.sid : subject
+    return { seq, at_ms: row.atMs, actor, action, subject, session, outcome, inputs: JSON.stringify(inputs) }
 }
 
 export function auditFromRow(row: Tables["audit"]): AuditRow & { seq: number } {

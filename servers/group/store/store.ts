@@ -67,7 +67,7 @@ export class Store {
     async nextBoot(): Promise<number> {
         return this.db.transaction().execute(async db => {
             const boot = Number((await readMeta(db, "boot")) ?? 0) + 1
-            await writeMeta(db, "boot", boot)
+            await writeMeta(db, "boot", String(boot))
             return boot
         })
     }
@@ -90,6 +90,8 @@ export class Store {
             durable.answered.set(row.sender, own.set(row.key, rows.answeredFromRow(row)))
         }
         durable.neighbours = await db.selectFrom("static_neighbours").selectAll().orderBy("a").orderBy("b").execute()
+        const policy = await readMeta(db, "neighbour_policy")
+        if (policy !== undefined) durable.neighbourPolicy = JSON.parse(policy)
         durable.reservedVersions = Number((await readMeta(db, "versions")) ?? 0)
         return durable
     }
@@ -163,11 +165,14 @@ export class Store {
                         .values(write.replace.slice(at, at + 500))
                         .execute()
                 return
+            case "neighbourPolicy":
+                await writeMeta(db, "neighbour_policy", JSON.stringify(write.put))
+                return
             case "audit":
                 await this.putAudit(db, rows.auditToRow(write.put, ++this.auditSeq))
                 return
             case "versions":
-                await writeMeta(db, "versions", write.reserve)
+                await writeMeta(db, "versions", String(write.reserve))
                 return
         }
     }
@@ -186,7 +191,8 @@ export class Store {
 function latestOnly(writes: Write[]): Write[] {
     const last = new Map<string, number>()
     const keyOf = (write: Write): string | undefined => {
-        if (write.table === "neighbours" || write.table === "versions") return write.table
+        if (write.table === "neighbours" || write.table === "neighbourPolicy" || write.table === "versions")
+            return write.table
         if (write.table === "audit" || write.table === "answered") return undefined
         return `${write.table} ${"remove" in write ? write.remove : write.put.id}`
     }
@@ -231,11 +237,10 @@ async function readMeta(db: Kysely<Tables>, key: string): Promise<string | undef
     return (await db.selectFrom("meta").select("value").where("key", "=", key).executeTakeFirst())?.value
 }
 
-async function writeMeta(db: Kysely<Tables>, key: string, value: number): Promise<void> {
-    const text = String(value)
+async function writeMeta(db: Kysely<Tables>, key: string, value: string): Promise<void> {
     await db
         .insertInto("meta")
-        .values({ key, value: text })
-        .onConflict(conflict => conflict.column("key").doUpdateSet({ value: text }))
+        .values({ key, value })
+        .onConflict(conflict => conflict.column("key").doUpdateSet({ value }))
         .execute()
 }

@@ -14,6 +14,8 @@ export interface Tables {
         firmware: string
         boot: number
         last_server: string
+        history: string
+        position: string
     }
     routing_servers: {
         id: string
@@ -25,6 +27,8 @@ export interface Tables {
         fingerprint: string
         dsp_units: number
         boot: number
+        stored_place: string
+        announced_place: string
     }
     groups: { id: string; name: string; created_ms: number }
     group_members: { group_id: string; endpoint_id: string; position: number }
@@ -60,6 +64,7 @@ export interface Tables {
         actor: string
         action: string
         subject: string
+        session: string
         outcome: string
         inputs: string
     }

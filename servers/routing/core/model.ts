@@ -8,7 +8,17 @@
 import type { ControlMessage } from "../../../protocol/link.ts"
 import type { Attach, EndpointState, Join, SessionRequest } from "../../../protocol/messages.ts"
 import type { Fixer, Reason } from "../../../protocol/reasons.ts"
-import type { EndSession, GroupState, Peer, Peers, ServerSession } from "../../../protocol/servers.ts"
+import type {
+    Distances,
+    EndSession,
+    GroupState,
+    NeighbourPolicy,
+    Peer,
+    Peers,
+    Place,
+    ServerSession,
+} from "../../../protocol/servers.ts"
+import type { PeerParts } from "./servers.ts"
 import type { Tree } from "./tree.ts"
 
 export const coreLimits = {
@@ -42,6 +52,7 @@ export interface Self {
     fingerprint: string
     boot: number
     dspUnits: number
+    place?: Place
 }
 
 export interface Registration {
@@ -95,7 +106,7 @@ export interface Session {
 }
 
 export interface GroupRequest {
-    verb: "hello" | "want" | "joined" | "left"
+    verb: "hello" | "want" | "joined" | "left" | "distances"
     message: { id: number }
     sentMs: number
     /** A later request with the same key takes its place. */
@@ -108,6 +119,8 @@ export interface State {
     nextRequestId: number
     randomSeed: number
     peers: Peers
+    peerParts?: PeerParts
+    policy?: NeighbourPolicy
     attachments: Map<string, Attachment>
     sessions: Map<string, Session>
     /** Version at which each ended session ended. */
@@ -129,6 +142,7 @@ export type GroupMessage =
     | { verb: "done"; message: { re: number; nowMs?: number } }
     | { verb: "refused"; message: { re: number; reason: Reason; what?: string; who: Fixer; next?: number } }
     | { verb: "peers"; message: Peers }
+    | { verb: "policy"; message: NeighbourPolicy }
     | { verb: "session"; message: ServerSession }
     | { verb: "end"; message: EndSession }
 
@@ -147,6 +161,8 @@ export type Event =
     | { type: "legRefused"; sid: string; ep: string; what: string }
     /** Nothing has been heard on the leg for `coreLimits.legSilenceMs`: its endpoint never opened it, or has gone unheard. */
     | { type: "legSilent"; sid: string; ep: string }
+    /** Delays to other servers, to be told to the group server. */
+    | { type: "delays"; list: Distances["list"] }
     | { type: "tick" }
     | { type: "drain" }
 
@@ -156,7 +172,9 @@ export type Effect =
     | { type: "toEndpoint"; ep: string; verb: string; message: object; replaces?: string }
     /** Read the endpoint's retained state, or stop reading it. */
     | { type: "follow" | "unfollow"; ep: string }
-    | { type: "neighbours"; peers: Peer[] }
+    /** All other routing servers. */
+    | { type: "servers"; peers: Peer[] }
+    | { type: "policy"; policy: NeighbourPolicy }
     | { type: "control"; peer: string; message: ControlMessage }
     | { type: "addLeg"; sid: string; ep: string; ssrc: number; ip: string; port: number }
     | { type: "removeLeg"; ssrc: number }

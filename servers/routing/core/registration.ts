@@ -7,7 +7,9 @@
 
 import { protocolVersion } from "../../../protocol/messages.ts"
 import type { Reason } from "../../../protocol/reasons.ts"
+import type { Distances } from "../../../protocol/servers.ts"
 import { coreLimits, type Effect, type GroupRequest, type State } from "./model.ts"
+import { forgetVersions } from "./servers.ts"
 
 type Outgoing = { verb: GroupRequest["verb"]; key: string; fields: object }
 
@@ -36,7 +38,7 @@ export function groupState(state: State, group: { boot: number; on: number }, no
     // The first state that we read comes with our subscription, and the hello of this connection is under way.
     if (before === undefined || (before.on === 1 && before.boot === group.boot)) return
     if (before.boot !== group.boot) {
-        state.peers.n = 0
+        forgetVersions(state)
         for (const session of state.sessions.values()) session.known.n = 0
     }
     if (registration.connected) hello(state, nowMs, out)
@@ -48,6 +50,12 @@ export function want(state: State, sid: string, ep: string, nowMs: number, out: 
 
 export function reportJoined(state: State, sid: string, ep: string, nowMs: number, out: Effect[]): void {
     request(state, { verb: "joined", key: `report ${ep} ${sid}`, fields: { sid, ep } }, nowMs, out)
+}
+
+/** Delays of this server's routing table; the next report takes the place of one without an answer. */
+export function reportDistances(state: State, list: Distances["list"], nowMs: number, out: Effect[]): void {
+    if (state.registration.registered)
+        request(state, { verb: "distances", key: "distances", fields: { list } }, nowMs, out)
 }
 
 export function reportLeft(
@@ -103,8 +111,8 @@ function hello(state: State, nowMs: number, out: Effect[]): void {
 }
 
 function helloOf(state: State): Outgoing {
-    const { boot, ip, linkPort, mediaPort, fingerprint, dspUnits } = state.self
-    const fields = { v: protocolVersion, boot, ip, linkPort, mediaPort, fingerprint, dspUnits }
+    const { boot, ip, linkPort, mediaPort, fingerprint, dspUnits, place } = state.self
+    const fields = { v: protocolVersion, boot, ip, linkPort, mediaPort, fingerprint, dspUnits, ...place }
     return { verb: "hello", key: "hello", fields }
 }
 

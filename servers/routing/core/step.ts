@@ -4,13 +4,14 @@
 
 import type { ControlMessage } from "../../../protocol/link.ts"
 import type { Reason } from "../../../protocol/reasons.ts"
-import type { joinedShape, Peers } from "../../../protocol/servers.ts"
+import type { joinedShape } from "../../../protocol/servers.ts"
 import type { Of } from "../../../protocol/shape.ts"
 import { repeat } from "./answers.ts"
 import { attach, detach, endpointState, forgetLost, sendAllAway } from "./attachments.ts"
 import { endHeld, expireHeld, join, leave, refuseHeld, resumeHeld } from "./joins.ts"
 import type { Effect, EndpointRequest, Event, GroupMessage, Self, State } from "./model.ts"
 import * as registration from "./registration.ts"
+import { onPeers, onPolicy } from "./servers.ts"
 import { dismiss, end, endOverdue, learn, tellPeople } from "./sessions.ts"
 import { emptyTree, linkDown, linkUp, onBind, onCount, onUnbind } from "./tree.ts"
 
@@ -70,6 +71,8 @@ function apply(state: State, event: Event, nowMs: number, out: Effect[]) {
         case "legSilent":
             out.push({ type: "log", level: "warn", what: "no leg", details: { ...event } })
             return dismiss(state, event.sid, event.ep, "unavailable", nowMs, out)
+        case "delays":
+            return registration.reportDistances(state, event.list, nowMs, out)
         case "tick":
             expireHeld(state, nowMs, out)
             registration.repeatRequests(state, nowMs, out)
@@ -99,6 +102,8 @@ function onGroup(state: State, { verb, message }: GroupMessage, nowMs: number, o
         }
         case "peers":
             return onPeers(state, message, out)
+        case "policy":
+            return onPolicy(state, message, out)
         case "session":
             if (learn(state, message, nowMs, out)) resumeHeld(state, message.sid, nowMs, out)
             return
@@ -113,14 +118,6 @@ function onGroup(state: State, { verb, message }: GroupMessage, nowMs: number, o
 function notTaken(state: State, { sid, ep }: Report, reason: Reason, nowMs: number, out: Effect[]) {
     if (reason === "ended" || reason === "unknown-session") end(state, sid, "ended", nowMs, out)
     else if (reason === "not-a-member") dismiss(state, sid, ep, reason, nowMs, out)
-}
-
-/** [claim 7] The addresses of all routing servers; those configured as static neighbours get a link. */
-function onPeers(state: State, peers: Peers, out: Effect[]) {
-    if (peers.n < state.peers.n) return
-    state.peers = peers
-    const neighbours = peers.list.filter(peer => peer.static === 1 && peer.rs !== state.self.id)
-    out.push({ type: "neighbours", peers: neighbours })
 }
 
 function onEndpoint(state: State, ep: string, request: EndpointRequest, nowMs: number, out: Effect[]) {

@@ -6,6 +6,7 @@
 
 import type { TLSSocket } from "node:tls"
 import { linkLimits } from "../../../protocol/link.ts"
+import type { StreamPath } from "../underlay/stream-path.ts"
 import { FrameReader, frame, parse } from "./frames.ts"
 import type { LinkDownReason } from "./liveness.ts"
 
@@ -16,18 +17,22 @@ export class ControlChannel {
     /** Called once. */
     onClosed: (reason: LinkDownReason) => void = () => {}
     readonly #reader = new FrameReader()
+    readonly #path: StreamPath | undefined
     #open = true
     #secondStartMs = 0
     #framesInSecond = 0
 
-    constructor(socket: TLSSocket) {
+    /** `path`: what the emulated network does to this connection. */
+    constructor(socket: TLSSocket, path?: StreamPath) {
         this.socket = socket
+        this.#path = path
         socket.setNoDelay(true)
         socket.setTimeout(0)
-        socket.on("data", chunk => this.#onData(chunk))
-        socket.on("error", () => this.close("closed"))
-        socket.on("end", () => this.close("closed"))
-        socket.on("close", () => this.close("closed"))
+        const closed = () => this.#arrived(() => this.close("closed"))
+        socket.on("data", chunk => this.#arrived(() => this.#onData(chunk)))
+        socket.on("error", closed)
+        socket.on("end", closed)
+        socket.on("close", closed)
     }
 
     /** False when the message is too large or the channel is closed. */
@@ -35,9 +40,11 @@ export class ControlChannel {
         if (!this.#open) return false
         const framed = frame(message)
         if (!framed) return false
-        this.socket.write(framed)
+        if (this.#path) this.#path.send(framed.length, () => this.socket.write(framed))
+        else this.socket.write(framed)
         // A neighbour that does not read must not cost us our memory.
-        if (this.socket.writableLength > linkLimits.controlBacklogBytes) this.close("flood")
+        const backlog = this.socket.writableLength + (this.#path?.heldBytes ?? 0)
+        if (backlog > linkLimits.controlBacklogBytes) this.close("flood")
         return this.#open
     }
 
@@ -45,8 +52,19 @@ export class ControlChannel {
         if (!this.#open) return
         this.#open = false
         this.#reader.broken = true
-        this.socket.destroy()
+        if (this.#path) this.#path.hangUp(() => this.socket.destroy())
+        else this.socket.destroy()
         this.onClosed(reason)
+    }
+
+    /** Takes in what came, or what happened to the connection, when the emulated network lets it through. */
+    #arrived(take: () => void): void {
+        if (!this.#open) return
+        if (!this.#path) take()
+        if (!this.#path || this.#path.receive(take)) return
+        // Read no more than is held already; it goes on by itself once this was taken.
+        this.socket.pause()
+        this.#path.receive(() => this.socket.resume())
     }
 
     #onData(chunk: Buffer): void {

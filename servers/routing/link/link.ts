@@ -25,7 +25,15 @@ import {
     sequenceOf,
     writeHello,
 } from "./datagram.ts"
-import { dueMs, type LinkDownReason, type Liveness, type LivenessEffect, type LivenessEvent, step } from "./liveness.ts"
+import {
+    dueMs,
+    type LinkDownReason,
+    type Liveness,
+    type LivenessEffect,
+    type LivenessEvent,
+    type LivenessLimits,
+    step,
+} from "./liveness.ts"
 import { Measurement } from "./measurement.ts"
 import type { LinkPeer } from "./meeting.ts"
 import { ReplayWindow } from "./replay-window.ts"
@@ -35,6 +43,7 @@ export interface LinkEvents {
     down(reason: LinkDownReason, silentMs: number): void
     control(message: Record<string, unknown>): void
     media(label: number, packet: Buffer): void
+    routed(body: Buffer): void
     /** The TLS connection is gone; the datagram keys are void. */
     ended(): void
     send(datagram: Buffer): void
@@ -65,6 +74,8 @@ export class Link {
     readonly counters: LinkCounters = { received: 0, sent: 0, forged: 0, replayed: 0, malformed: 0 }
     measurement = new Measurement()
     readonly #bootId: number
+    /** Between our hellos; the peer has an interval of its own. */
+    readonly #helloMs: number
     readonly #events: LinkEvents
     #liveness: Liveness = { state: "down" }
     #secured: Secured | undefined
@@ -72,10 +83,12 @@ export class Link {
     #silenceTimer: NodeJS.Timeout | undefined
     #probeTimer: NodeJS.Timeout | undefined
     #nextHelloMs = 0
+    #limits: LivenessLimits = linkLimits
 
-    constructor(peer: LinkPeer, bootId: number, events: LinkEvents) {
+    constructor(peer: LinkPeer, bootId: number, helloMs: number, events: LinkEvents) {
         this.peer = peer
         this.#bootId = bootId
+        this.#helloMs = helloMs
         this.#events = events
     }
 
@@ -89,8 +102,9 @@ export class Link {
     }
 
     /** Takes over a connection whose other end has proven to be this peer, in place of any other. */
-    secured(channel: ControlChannel, bootId: number, keys: DatagramKeys): void {
+    secured(channel: ControlChannel, bootId: number, keys: DatagramKeys, peerHelloMs: number): void {
         const former = this.#drop()
+        this.#limits = { ...linkLimits, helloIntervalMs: peerHelloMs }
         this.#feed({ type: "secured", bootId })
         former?.channel.close("replaced")
         this.measurement = new Measurement()
@@ -135,6 +149,13 @@ export class Link {
         return this.#send(datagramKinds.media, datagram)
     }
 
+    sendRouted(body: Buffer): boolean {
+        if (!this.isUp || body.length > linkLimits.mediaPacketBytes) return false
+        const datagram = blank(body.length)
+        body.copy(datagram, datagramHeaderBytes)
+        return this.#send(datagramKinds.routed, datagram)
+    }
+
     /** A datagram that carries our receive id and came from the peer's address. */
     onDatagram(datagram: Buffer) {
         const secured = this.#secured
@@ -171,6 +192,9 @@ export class Link {
                 if (body.length < 4) break
                 if (this.isUp) this.#events.media(body.readUInt32BE(0), body.subarray(4))
                 return
+            case datagramKinds.routed:
+                if (this.isUp) this.#events.routed(body)
+                return
         }
         this.counters.malformed++
     }
@@ -189,7 +213,7 @@ export class Link {
     }
 
     #feed(event: LivenessEvent) {
-        const next = step(this.#liveness, event, performance.now())
+        const next = step(this.#liveness, event, performance.now(), this.#limits)
         this.#liveness = next.state
         for (const effect of next.effects) this.#perform(effect)
     }
@@ -207,7 +231,7 @@ export class Link {
         }
     }
 
-    /** Sends a hello now and the next one 100 ms after this one was due, so that lateness does not add up. */
+    /** Sends a hello now and the next one an interval after this one was due, so that lateness does not add up. */
     #hello(): void {
         const secured = this.#secured
         if (!secured) return
@@ -223,14 +247,14 @@ export class Link {
         })
         this.#send(datagramKinds.hello, datagram)
         const nowMs = performance.now()
-        this.#nextHelloMs = Math.max(this.#nextHelloMs + linkLimits.helloIntervalMs, nowMs)
+        this.#nextHelloMs = Math.max(this.#nextHelloMs + this.#helloMs, nowMs)
         this.#helloTimer = setTimeout(() => this.#hello(), this.#nextHelloMs - nowMs)
     }
 
     /** Wakes when the silence can have become too long, not at each hello. */
     #watch(): void {
         clearTimeout(this.#silenceTimer)
-        const due = dueMs(this.#liveness, linkLimits)
+        const due = dueMs(this.#liveness, this.#limits)
         if (due === undefined) return
         this.#silenceTimer = setTimeout(
             () =>

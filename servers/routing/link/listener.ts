@@ -9,6 +9,7 @@ import { createSocket, type Socket as DatagramSocket, type RemoteInfo } from "no
 import { createServer, type Server, type Socket } from "node:net"
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls"
 import { linkLimits } from "../../../protocol/link.ts"
+import type { Underlay } from "../underlay/underlay.ts"
 import type { Identity } from "./identity.ts"
 import { secureOptions } from "./meeting.ts"
 
@@ -24,6 +25,7 @@ export interface ListenerEvents {
 export class LinkListener {
     readonly #events: ListenerEvents
     readonly #ip: string
+    readonly #underlay: Underlay | undefined
     readonly #tls: TlsServer
     #tcp: Server | undefined
     #udp: DatagramSocket | undefined
@@ -33,8 +35,10 @@ export class LinkListener {
     readonly #settlers = new Map<string, () => void>()
     readonly #halfOpenSockets = new Set<Socket>()
 
-    constructor(ip: string, identity: Identity, events: ListenerEvents) {
+    /** `underlay`: the emulated network that all datagrams and connections pass through. */
+    constructor(ip: string, identity: Identity, events: ListenerEvents, underlay?: Underlay) {
         this.#ip = ip
+        this.#underlay = underlay
         this.#events = events
         this.#tls = createTlsServer({
             ...secureOptions(identity),
@@ -61,7 +65,10 @@ export class LinkListener {
             if (bound === undefined) {
                 tcp.on("error", () => {}) // such as too many open files: the next connection may succeed
                 udp.on("error", () => {}) // such as an unreachable address: that neighbour goes down by silence
-                udp.on("message", (datagram, from) => this.#events.datagram(datagram, from))
+                udp.on("message", (datagram, from) => {
+                    if (this.#underlay?.isPlain === false && !this.#underlay.hears(from.address)) return
+                    this.#events.datagram(datagram, from)
+                })
                 this.#tcp = tcp
                 this.#udp = udp
                 return { port: listening }
@@ -73,10 +80,13 @@ export class LinkListener {
     }
 
     send(datagram: Buffer, port: number, address: string): void {
-        this.#udp?.send(datagram, port, address, ignore)
+        const underlay = this.#underlay
+        if (!underlay || underlay.isPlain) this.#udp?.send(datagram, port, address, ignore)
+        else underlay.send(address, datagram.length, () => this.#udp?.send(datagram, port, address, ignore))
     }
 
     async close(): Promise<void> {
+        this.#underlay?.close()
         this.#udp?.close()
         this.#udp = undefined
         // The listening socket is closed only once all of its connections are.
@@ -110,7 +120,17 @@ export class LinkListener {
             else this.#halfOpen.delete(address)
         })
         socket.on("close", () => this.#settlers.get(name)?.())
-        this.#tls.emit("connection", socket)
+        const underlay = this.#underlay
+        if (!underlay || underlay.isPlain) {
+            this.#tls.emit("connection", socket)
+            return
+        }
+        socket.setTimeout(linkLimits.greetWithinMs, () => socket.destroy())
+        const cancel = underlay.whenConnected(address, () => {
+            socket.setTimeout(0)
+            this.#tls.emit("connection", socket)
+        })
+        socket.once("close", cancel)
     }
 }
 

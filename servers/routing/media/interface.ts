@@ -4,6 +4,7 @@
  */
 
 import type { Outcome } from "../../../media/outcome.ts"
+import type { UdpIo } from "../../../media/udp.ts"
 
 export interface MediaPlaneOptions {
     /** The routing server's own IPv4 address [claim 2]. */
@@ -17,6 +18,15 @@ export interface MediaPlaneOptions {
      * the plane and is written again 80 ms later: send it or copy it before returning. Must not throw.
      */
     sendOnLink: (peer: string, label: number, packet: Buffer) => void
+    /** Stands between the plane and its socket, where a network is emulated. */
+    overNetwork?: (io: UdpIo) => UdpIo
+    /** Whether what comes from this address gets through the emulated network. */
+    hears?: (ip: string) => boolean
+    /**
+     * Takes what other routing servers ask of this port and is no probe of an endpoint: true when it was theirs. Its answer goes
+     * out by `reply`. Called for datagrams with a probe's first byte only.
+     */
+    serverDatagram?: (datagram: Buffer, ip: string, port: number, reply: (answer: Buffer) => void) => boolean
     /** Probes that one source address may ask a second before they are dropped. Default 200. */
     probesPerSecond?: number
     /** Things worth a log line; never called per packet. */

@@ -67,7 +67,7 @@ export class MediaPlane implements MediaPlaneFace {
         const { ip, port } = this.options
         const opened = await openUdp(ip, port, (datagram, fromIp, fromPort) => this.receive(datagram, fromIp, fromPort))
         if (!opened.ok) return opened
-        this.io = opened.value
+        this.io = this.options.overNetwork?.(opened.value) ?? opened.value
         this.options.log?.("media plane listens", { ip, port: opened.value.port })
         return success({ port: opened.value.port })
     }
@@ -207,9 +207,16 @@ export class MediaPlane implements MediaPlaneFace {
     }
 
     private receive(datagram: Buffer, ip: string, port: number): void {
+        if (this.options.hears?.(ip) === false) return
         this.counts.received++
         if (datagram[0] === probeFirstByte && datagram.length === probeBytes) this.answerProbe(datagram, ip, port)
+        else if (datagram[0] === probeFirstByte && this.takenByServer(datagram, ip, port)) return
         else this.receiveRtp(datagram, ip, port)
+    }
+
+    private takenByServer(datagram: Buffer, ip: string, port: number): boolean {
+        const reply = (answer: Buffer) => this.io?.send(answer, ip, port)
+        return this.options.serverDatagram?.(datagram, ip, port, reply) ?? false
     }
 
     private answerProbe(datagram: Buffer, ip: string, port: number): void {

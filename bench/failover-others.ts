@@ -1,0 +1,3 @@
+export async function measureOthers(_p: (t: string) => void): Promise<Record<string, number>> {
+    return {}
+}

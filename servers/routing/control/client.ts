@@ -1,0 +1,115 @@
+/**
+ * Typed client of a routing server's control API, for the CLI, benches and tests. Refusals come back as values; none throws
+ * for what the server or the network does.
+ */
+
+import { readFileSync } from "node:fs"
+import type { PathConditions } from "../underlay/conditions.ts"
+import type { ProblemBody } from "./problems.ts"
+import type * as schemas from "./schemas.ts"
+
+export interface ControlFailure {
+    ok: false
+    /** A code of `problems.ts`, or "unreachable". */
+    code: ProblemBody["code"] | "unreachable"
+    what: string
+    who: string
+    /** HTTP status; 0 when there was no answer. */
+    status: number
+}
+export type ControlResult<T> = { ok: true; value: T } | ControlFailure
+
+const timeoutMs = 10_000
+
+export class ControlClient {
+    readonly url: string
+    readonly #token: string
+
+    constructor(url: string, token: string) {
+        this.url = url.replace(/\/$/, "")
+        this.#token = token
+    }
+
+    /** With the token that the server has left in `tokenFile`; throws when it cannot be read. */
+    static fromTokenFile(url: string, tokenFile: string): ControlClient {
+        return new ControlClient(url, readFileSync(tokenFile, "utf8").trim())
+    }
+
+    state() {
+        return this.#call<schemas.State>("GET", "/v1/state")
+    }
+    links() {
+        return this.#call<schemas.Links>("GET", "/v1/links")
+    }
+    /** Replaces what was emulated towards `peer`, an identifier or an address. */
+    putUnderlay(peer: string, conditions: Partial<PathConditions>) {
+        return this.#call<schemas.Conditions>("PUT", `/v1/links/${encodeURIComponent(peer)}/underlay`, conditions)
+    }
+    deleteUnderlay(peer: string) {
+        return this.#call<undefined>("DELETE", `/v1/links/${encodeURIComponent(peer)}/underlay`)
+    }
+    async neighbours(): Promise<ControlResult<schemas.Neighbour[]>> {
+        const result = await this.#call<schemas.Neighbours>("GET", "/v1/neighbours")
+        return result.ok ? { ok: true, value: result.value.neighbours } : result
+    }
+    async routes(): Promise<ControlResult<schemas.Route[]>> {
+        const result = await this.#call<schemas.Routes>("GET", "/v1/routes")
+        return result.ok ? { ok: true, value: result.value.routes } : result
+    }
+    explainRoute(to: string) {
+        return this.#call<schemas.Explanation>("GET", `/v1/routes/${encodeURIComponent(to)}`)
+    }
+    ping(to: string, series: schemas.PingGiven = {}) {
+        const { count = 1, intervalMs = 200, timeoutMs: answerMs = 1000 } = series
+        const longestMs = count * intervalMs + answerMs + timeoutMs
+        return this.#call<schemas.Ping>("POST", `/v1/ping/${encodeURIComponent(to)}`, series, longestMs)
+    }
+    metrics() {
+        return this.#call<string>("GET", "/metrics")
+    }
+    ready() {
+        return this.#call<{ ok: boolean }>("GET", "/readyz")
+    }
+
+    async #call<T>(
+        method: string,
+        path: string,
+        body?: unknown,
+        withinMs: number = timeoutMs,
+    ): Promise<ControlResult<T>> {
+        let response: Response
+        let text: string
+        try {
+            response = await fetch(this.url + path, {
+                method,
+                headers: {
+                    authorization: `Bearer ${this.#token}`,
+                    ...(body !== undefined && { "content-type": "application/json" }),
+                },
+                body: body === undefined ? undefined : JSON.stringify(body),
+                signal: AbortSignal.timeout(withinMs),
+            })
+            text = await response.text()
+        } catch (error) {
+            const { message, cause } = error as Error
+            const what = `${this.url}: ${(cause as Error | undefined)?.message ?? message}`
+            return { ok: false, code: "unreachable", what, who: "operator", status: 0 }
+        }
+        const isJson = /json/.test(response.headers.get("content-type") ?? "")
+        let value: unknown = text
+        try {
+            if (isJson) value = JSON.parse(text)
+        } catch {
+            value = undefined
+        }
+        if (response.ok) return { ok: true, value: (response.status === 204 ? undefined : value) as T }
+        const { code, what, who } = (value ?? {}) as Partial<ProblemBody>
+        return {
+            ok: false,
+            code: code ?? "failed",
+            what: what ?? `${this.url}: HTTP ${response.status}`,
+            who: who ?? "operator",
+            status: response.status,
+        }
+    }
+}

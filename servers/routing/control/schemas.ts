@@ -1,0 +1,181 @@
+/** What the control API takes and answers, once for validation, types and OpenAPI. Times in ms, shares 0..1. */
+
+import { type Static, Type } from "typebox"
+import { limits } from "../../../protocol/limits.ts"
+import { conditionLimits } from "../underlay/conditions.ts"
+
+const closed = { additionalProperties: false }
+const count = Type.Integer({ minimum: 0 })
+
+/** A server's identifier, or the address of anything that sends to or hears from this server. */
+export const PeerParams = Type.Object({ peer: Type.String({ minLength: 1, maxLength: limits.identifierBytes }) })
+export const ToParams = Type.Object({ to: Type.String({ minLength: 1, maxLength: limits.identifierBytes }) })
+
+export const State = Type.Object(
+    {
+        id: Type.String(),
+        ip: Type.String(),
+        boot: Type.Integer(),
+        linkPort: Type.Integer(),
+        mediaPort: Type.Integer(),
+        registered: Type.Boolean({ description: "The group server has taken its hello" }),
+        brokerConnected: Type.Boolean(),
+        loadPercent: Type.Integer(),
+        dspUnits: count,
+        dspFree: count,
+        endpoints: count,
+        linksUp: count,
+        uptimeSeconds: Type.Number(),
+    },
+    { description: "A routing server in short" },
+)
+
+const given = {
+    delayMs: Type.Optional(Type.Number({ minimum: 0, maximum: conditionLimits.delayMs, description: "One way" })),
+    jitterMs: Type.Optional(Type.Number({ minimum: 0, maximum: conditionLimits.jitterMs })),
+    loss: Type.Optional(Type.Number({ minimum: 0, maximum: 1, description: "Share of datagrams" })),
+    rateKbps: Type.Optional(
+        Type.Number({ minimum: 0, maximum: conditionLimits.rateKbps, description: "Bottleneck; 0: none" }),
+    ),
+    queueBytes: Type.Optional(
+        Type.Number({ minimum: conditionLimits.queueBytesMin, maximum: conditionLimits.queueBytes }),
+    ),
+    cut: Type.Optional(Type.Boolean({ description: "Nothing passes either way, and nobody is told" })),
+}
+export const ConditionsGiven = Type.Object(given, { ...closed, description: "What is left out is not emulated" })
+
+export const Conditions = Type.Object(
+    {
+        delayMs: Type.Number(),
+        jitterMs: Type.Number(),
+        loss: Type.Number(),
+        rateKbps: Type.Number(),
+        queueBytes: Type.Number(),
+        cut: Type.Boolean(),
+    },
+    {
+        description:
+            "The emulated network towards a server: what this end adds to what it sends, and whether it is cut",
+    },
+)
+
+const Datagrams = Type.Object({ sent: count, received: count, forged: count, replayed: count, malformed: count })
+
+export const Link = Type.Object({
+    peer: Type.String(),
+    up: Type.Boolean(),
+    delayMs: Type.Optional(Type.Number({ description: "One way, smoothed; absent while it is not known" })),
+    jitterMs: Type.Number(),
+    loss: Type.Number(),
+    datagrams: Datagrams,
+    underlay: Conditions,
+})
+
+export const Underlay = Type.Object({
+    far: Type.String({ description: "Identifier or address that was named" }),
+    address: Type.Optional(Type.String()),
+    conditions: Conditions,
+    datagrams: Type.Optional(Type.Object({ passed: count, lost: count, overflowed: count, cut: count })),
+})
+
+export const Links = Type.Object({ links: Type.Array(Link), underlay: Type.Array(Underlay) })
+
+export const Neighbour = Type.Object({
+    server: Type.String(),
+    outcome: Type.String({ description: "neighbour, refused, declined, not-needed or not-yet-tried" }),
+    kind: Type.Optional(Type.String({ description: "static, dynamic, inbound or fix-up" })),
+    up: Type.Optional(Type.Boolean()),
+    test: Type.Optional(Type.String({ description: "The test that refused it" })),
+    found: Type.Optional(Type.Number()),
+    allowed: Type.Optional(Type.Number()),
+    unit: Type.Optional(Type.String()),
+    because: Type.Optional(Type.String()),
+    path: Type.Optional(
+        Type.Object({
+            rttMs: Type.Number(),
+            jitterP95Ms: Type.Number(),
+            loss: Type.Number(),
+            bandwidthKbps: Type.Number(),
+            mutual: Type.Boolean(),
+            hops: Type.Optional(Type.Integer()),
+        }),
+    ),
+    text: Type.String({ description: "One line for a person" }),
+})
+export const Neighbours = Type.Object({ neighbours: Type.Array(Neighbour) })
+
+export const Route = Type.Object({
+    to: Type.String(),
+    nextHop: Type.String(),
+    delayMs: Type.Number({ description: "One way" }),
+    hops: Type.Integer({ description: "Links on the way" }),
+    alternate: Type.Optional(Type.String({ description: "Takes over at once when the next hop is lost" })),
+})
+export const Routes = Type.Object({ routes: Type.Array(Route) })
+
+export const Explanation = Type.Object({
+    from: Type.String(),
+    to: Type.String(),
+    reached: Type.Boolean(),
+    delayMs: Type.Optional(Type.Number()),
+    nextHop: Type.Optional(Type.String()),
+    alternate: Type.Optional(Type.String()),
+    hops: Type.Array(
+        Type.Object({
+            from: Type.String(),
+            to: Type.String(),
+            delayMs: Type.Number(),
+            jitterMs: Type.Number(),
+            lossPercent: Type.Number(),
+        }),
+    ),
+    notChosen: Type.Array(
+        Type.Object({
+            neighbour: Type.String(),
+            reason: Type.String(),
+            delayMs: Type.Optional(Type.Number()),
+            isAlternate: Type.Boolean(),
+            text: Type.String(),
+        }),
+    ),
+    text: Type.String({ description: "Why, in one line" }),
+})
+
+export const pingLimits = { count: 2000, seriesMs: 10_000 }
+export const PingGiven = Type.Object(
+    {
+        count: Type.Optional(Type.Integer({ minimum: 1, maximum: pingLimits.count })),
+        intervalMs: Type.Optional(Type.Integer({ minimum: 2, maximum: 10_000 })),
+        timeoutMs: Type.Optional(Type.Integer({ minimum: 10, maximum: 5000 })),
+    },
+    closed,
+)
+const Echo = Type.Object({
+    atMs: Type.Number({ description: "When it was sent, from the start of the series" }),
+    rttMs: Type.Optional(Type.Number({ description: "Absent when it did not come back" })),
+    hops: Type.Optional(Type.Integer({ description: "Links on the way there" })),
+    reason: Type.Optional(Type.String()),
+})
+export const Ping = Type.Object({
+    to: Type.String(),
+    startMs: Type.Number({ description: "Unix time of the start" }),
+    sent: count,
+    answered: count,
+    echoes: Type.Array(Echo),
+})
+
+export const Health = Type.Object({ ok: Type.Boolean() })
+
+export type State = Static<typeof State>
+export type ConditionsGiven = Static<typeof ConditionsGiven>
+export type Conditions = Static<typeof Conditions>
+export type Link = Static<typeof Link>
+export type Links = Static<typeof Links>
+export type Neighbour = Static<typeof Neighbour>
+export type Neighbours = Static<typeof Neighbours>
+export type Route = Static<typeof Route>
+export type Routes = Static<typeof Routes>
+export type Explanation = Static<typeof Explanation>
+export type PingGiven = Static<typeof PingGiven>
+export type Echo = Static<typeof Echo>
+export type Ping = Static<typeof Ping>
