@@ -41,11 +41,21 @@ const vmSources = ["build/vm-slice.ts", "package-lock.json"]
 if (Number(process.versions.node.split(".")[0]) < nodeFloor)
     fail(`Node ${nodeFloor} or newer is needed; this is ${process.version}. Install a newer Node.`)
 
-mkdirSync(join(root, ".build"), { recursive: true })
+makeBuildFolder()
 installDependencies()
 linkCommand()
 whenChanged("vm", vmSources, [".build/vm.cjs", ".build/vm.wasm"], () => runTypeScript("build/vm-slice.ts", "the VM"))
 if (!process.argv.includes("--no-firmware")) compileEntries()
+
+function makeBuildFolder() {
+    try {
+        mkdirSync(join(root, ".build"), { recursive: true })
+    } catch (error) {
+        fail(
+            `this checkout cannot be written (${error.message}). Make it yours, or clone it as the user that runs this.`,
+        )
+    }
+}
 
 function installDependencies() {
     const lock = hashOf(["package-lock.json"])
@@ -61,7 +71,8 @@ function installDependencies() {
         shell: process.platform === "win32",
     })
     if (npm.error) fail(`npm could not be started (${npm.error.message}). Install npm, it comes with Node.`)
-    if (npm.status !== 0) fail("npm ci failed (see above). Is the package registry reachable?")
+    if (npm.status !== 0)
+        fail("npm ci failed (see above). Is the package registry reachable? The first set-up needs it.")
     writeStamp("dependencies", lock)
 }
 

@@ -38,7 +38,9 @@ export class Connection {
 
     /** Whether it is open within `timeoutMs`. */
     async open(host: string, port: number, timeoutMs: number): Promise<boolean> {
-        if (raw._socketOpen(host, port) === 0 && !this.isOpen && !this.over) await this.wait(timeoutMs)
+        const untilMs = ds.millis() + timeoutMs
+        if (raw._socketOpen(host, port) !== 0) return false
+        while (!this.isOpen && !this.over && ds.millis() < untilMs) await this.wait(untilMs - ds.millis())
         return this.isOpen && !this.over
     }
 
@@ -76,8 +78,10 @@ export class Connection {
 
     /** What the socket tells. What came before its end can still be read. */
     take(event: string, data: any): void {
-        if (event === "data") this.pieces.push(data)
-        else if (event === "open") this.isOpen = true
+        if (event === "data") {
+            // Each event comes in a fiber of its own: this one can still be of the socket before.
+            if (this.isOpen) this.pieces.push(data)
+        } else if (event === "open") this.isOpen = true
         else this.over = true
         if (this.waiting?.suspended) this.waiting.resume(undefined)
     }

@@ -99,6 +99,13 @@ async function examineBoards(settings: Settings): Promise<Finding[]> {
             return { subject, verdict: "bad", evidence: "no Wi-Fi", next: `parley board wifi ${board.id} on` }
         if (!board.phase)
             return { subject, verdict: "bad", evidence: "the firmware is silent", next: `parley board log ${board.id}` }
+        if (board.phase === "Refused")
+            return {
+                subject,
+                verdict: "bad",
+                evidence: "the broker refuses it: wrong secret, or not enrolled",
+                next: `parley endpoint remove ${board.id} --yes, then parley stop and parley up, which enrols it anew`,
+            }
         if (!attached.includes(board.phase))
             return {
                 subject,

@@ -94,6 +94,11 @@ export function removeRun(stateFolder: string): void {
 export function findRun(stateFolder: string): Outcome<Run> {
     const path = runFilePath(stateFolder)
     const run = loadRun(path)
+    if (!run && isForbidden(stateFolder))
+        return failure("failed", "state-unusable", `${stateFolder} belongs to another user`, {
+            who: "you",
+            next: "run the command as the user that runs parley up",
+        })
     if (!run)
         return failure("notRunning", "not-running", `no system runs in ${stateFolder}`, {
             who: "you",
@@ -111,6 +116,15 @@ export function findRun(stateFolder: string): Outcome<Run> {
             },
         )
     return success(run)
+}
+
+function isForbidden(folder: string): boolean {
+    try {
+        accessSync(folder, constants.R_OK | constants.X_OK)
+        return false
+    } catch (error) {
+        return (error as NodeJS.ErrnoException).code === "EACCES"
+    }
 }
 
 function loadRun(path: string): Run | undefined {

@@ -57,7 +57,7 @@ export function showStatus(system: System, output: Output): StatusView {
             )
         } else if (boards.ok) {
             for (const board of boards.value) {
-                const text = `${board.phase ?? "-"}${board.server ? `, attached to ${board.server}` : ""}${board.session ? `, session ${board.session}` : ""}`
+                const text = `${board.phase ?? (board.power === "off" ? "no power" : "starting")}${board.server ? `, attached to ${board.server}` : ""}${board.session ? `, session ${board.session}` : ""}`
                 if (told.get(board.id) === text) continue
                 told.set(board.id, text)
                 output.progress(`${board.id.padEnd(13)} ${text}`)

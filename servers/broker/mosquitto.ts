@@ -15,6 +15,9 @@
 
 import { limits } from "../../protocol/limits.ts"
 import { type RightsKind, rightsOf } from "../../protocol/rights.ts"
+import { deliveryLimits } from "./limits.ts"
+
+const serverDelivery = deliveryLimits("group")
 
 interface Entry {
     id: string
@@ -69,7 +72,9 @@ export function mosquittoConfiguration(listener: MosquittoListener): string {
         // A larger packet closes the connection.
         `max_packet_size ${limits.brokerMessageBytes + limits.topicBytes + 16}`,
         `max_inflight_messages ${limits.unacknowledged}`,
-        "max_queued_messages 100",
+        // What waits for one client. A server hears many endpoints at once, as after a restart; mosquitto would drop the rest.
+        `max_queued_messages ${serverDelivery.waitingMessages}`,
+        `max_queued_bytes ${serverDelivery.waitingBytes}`,
         "max_qos 1",
         "max_keepalive 60",
         // Nagle's algorithm holds small messages back by 40 ms.

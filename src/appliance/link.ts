@@ -47,7 +47,7 @@ export class Link {
         return this.server ? this.server.rs : ""
     }
 
-    on(event: LinkEvent): void {
+    on(event: LinkEvent) {
         const action = linkAction(this.phase, event)
         if (action === ".") return
         this.retryAtMs = -1
@@ -164,12 +164,13 @@ export class Link {
         this.on(LinkEvent.Probed)
     }
 
-    private attachToBest() {
+    private attachToBest(): void {
         const list = ranked(this.candidates)
         this.candidates = []
         if (list.length === 0) {
             this.reason = "no-servers"
-            return this.on(LinkEvent.NoCandidates)
+            this.on(LinkEvent.NoCandidates)
+            return
         }
         this.spare = list[1]
         this.attach(list[0])

@@ -266,7 +266,8 @@ export class MqttClient {
     }
 
     private greeted(parsed: Parsed): Why {
-        if (parsed !== Parsed.ConnAck) return Why.Malformed
+        // An answer to a CONNECT that is not written yet would keep it from being written.
+        if (parsed !== Parsed.ConnAck || this.greeting) return Why.Malformed
         if (this.parser.code !== 0) return this.refuse(this.parser.code)
         if (this.forgotten) {
             this.inbox.connected(this.parser.sessionPresent, this.handled)
@@ -304,7 +305,8 @@ export class MqttClient {
                 this.pingMs = 0
                 return Why.None
             case Parsed.SubAck:
-                if (this.stage !== Stage.Subscribing || parser.packetId !== subscribePacketId) return Why.Malformed
+                if (this.stage !== Stage.Subscribing || this.greeting) return Why.Malformed
+                if (parser.packetId !== subscribePacketId) return Why.Malformed
                 if (parser.code >= subscribeRefused) return this.refuse(subscribeRefused)
                 this.stage = Stage.Up
                 this.up = true

@@ -9,6 +9,7 @@ import { limits } from "../../protocol/limits.ts"
 import { groupStateTopic } from "../../protocol/topics.ts"
 import { type Enrolled, enrolParties, startEmbeddedBroker, startMosquitto } from "../support/broker.ts"
 import { type BrokerAddress, connackCode, connectParty, type TestParty } from "../support/mqtt.ts"
+import { RawClient } from "../support/raw-mqtt.ts"
 import { needPackage } from "../support/system-package.ts"
 
 const mosquitto = needPackage("mosquitto", "mosquitto")
@@ -49,7 +50,14 @@ for (const kind of kinds) {
         const open: TestParty[] = []
 
         before(async () => {
-            enrolled = enrolParties({ "room-a": "ep", "room-b": "ep", "rs-a": "rs", "rs-b": "rs", group: "group" })
+            enrolled = enrolParties({
+                "room-a": "ep",
+                "room-b": "ep",
+                "room-c": "ep",
+                "rs-a": "rs",
+                "rs-b": "rs",
+                group: "group",
+            })
             broker = await kind.start(enrolled.dir)
         })
         after(async () => {
@@ -236,6 +244,44 @@ for (const kind of kinds) {
             const late = await login("rs-b")
             await late.subscribe("parley/v1/ep/+/state")
             assert.deepEqual(await late.nextJson(topic), { boot: 3, on: 0 }, "and to who asks later")
+        })
+
+        test("the Will of a connection that is taken over comes before the birth of the next, and the birth is what stays", async () => {
+            const { group } = await witnesses()
+            const topic = "parley/v1/ep/room-c/state"
+            const will = {
+                topic,
+                payload: Buffer.from(JSON.stringify({ boot: 5, on: 0 })),
+                qos: 1 as const,
+                retain: true,
+            }
+            const first = await login("room-c", { will })
+            await first.publish(topic, { boot: 5, on: 1 }, { retain: true })
+            assert.deepEqual(await group.nextJson(topic), { boot: 5, on: 1 })
+            const second = await login("room-c", { will })
+            await second.publish(topic, { boot: 5, on: 1, muted: 1 }, { retain: true })
+            assert.deepEqual(await group.nextJson(topic), { boot: 5, on: 0 })
+            assert.deepEqual(await group.nextJson(topic), { boot: 5, on: 1, muted: 1 })
+            const late = await login("rs-b")
+            await late.subscribe("parley/v1/ep/+/state")
+            assert.deepEqual(await late.nextJson(topic), { boot: 5, on: 1, muted: 1 })
+        })
+
+        test("a server that is behind with a burst of many endpoints misses none of it", async () => {
+            const burst = 1000
+            const filter = "parley/v1/+/+/out/group/#"
+            const server = await RawClient.start(broker.address, "group", enrolled.secrets.group, filter)
+            const room = await login("room-a")
+            const publishing = Array.from({ length: burst }, (_, n) =>
+                room.publish("parley/v1/ep/room-a/out/group/time", { id: n + 1 }),
+            )
+            await Promise.all(publishing)
+            for (let n = 0; n < burst; n++) {
+                await server.count(n + 1)
+                assert.equal(server.messages[n].payload, JSON.stringify({ id: n + 1 }))
+                server.acknowledge(server.messages[n])
+            }
+            server.socket.destroy()
         })
 
         test("a Will on another's topic is refused, at login or when it is due", async () => {

@@ -17,6 +17,8 @@ export class PlayedSocket implements SocketPort {
     /** How an attempt to connect ends. */
     outcome: () => SocketEvent["type"] | "nothing" = () => "open"
     #listener: ((event: SocketEvent) => void) | undefined
+    /** A socket that is closed while it opens says nothing any more. */
+    #opening = false
     readonly #clock: VirtualClock
 
     constructor(clock: VirtualClock) {
@@ -46,7 +48,10 @@ export class PlayedSocket implements SocketPort {
         this.written.reset()
         this.written.acknowledgesAtRandom = false
         const outcome = this.outcome()
+        this.#opening = true
         this.#clock.soon(() => {
+            if (!this.#opening) return
+            this.#opening = false
             if (outcome === "open") this.connected = true
             if (outcome === "error") this.say({ type: "error", text: "refused" })
             else if (outcome === "open" || outcome === "close") this.say({ type: outcome })
@@ -67,6 +72,7 @@ export class PlayedSocket implements SocketPort {
 
     close(): number {
         this.connected = false
+        this.#opening = false
         return 0
     }
 

@@ -123,7 +123,7 @@ export async function startChild(command: string, words: string[], options: Chil
 export async function runScript(
     file: string,
     words: string[],
-    limitMs = 15_000,
+    limitMs = 60_000,
 ): Promise<Exit & { out: string; err: string }> {
     const child = spawn(process.execPath, ["--import", "tsx", file, ...words], { stdio: ["ignore", "pipe", "pipe"] })
     living.add(child)

@@ -3,7 +3,7 @@
  * did not come.
  */
 
-export const deadlineMs = 10_000
+export const deadlineMs = 30_000
 
 /** The outcome of `promise`, or an error naming `what` when it takes longer than `limitMs`. */
 export async function within<T>(promise: Promise<T>, what: string, limitMs = deadlineMs): Promise<T> {
