@@ -69,6 +69,39 @@ describe("the control API of a routing server", () => {
         await eventually(async () => (await linkTo(a, "rs-c"))?.up === true, "the link to be up again")
     })
 
+    test("explains neighbours and routes in words, and sends echoes along them", async () => {
+        const neighbours = await a.neighbours()
+        assert.ok(neighbours.ok)
+        assert.deepEqual(
+            neighbours.value.map(({ server, outcome, kind, text }) => [server, outcome, kind, text]),
+            [
+                ["rs-b", "neighbour", "static", "neighbour, set by an administrator"],
+                ["rs-c", "neighbour", "static", "neighbour, set by an administrator"],
+            ],
+        )
+        const toB = await eventually(async () => {
+            const routes = await a.routes()
+            return routes.ok && routes.value.length === 2 && routes.value.find(route => route.to === "rs-b")
+        }, "two routes")
+        assert.ok(toB !== false && toB.delayMs > 0)
+        const explained = await a.explainRoute("rs-b")
+        assert.ok(explained.ok)
+        const { from, to, reached, hops, notChosen, text } = explained.value
+        assert.deepEqual({ from, to, reached }, { from: "rs-a", to: "rs-b", reached: true })
+        assert.ok(hops.length >= 1 && notChosen.length === 1 && notChosen[0].text.length > 10 && text.length > 10)
+
+        const pinged = await a.ping("rs-b", { count: 10, intervalMs: 10 })
+        assert.ok(pinged.ok)
+        assert.equal(pinged.value.answered, 10)
+        for (const { rttMs, hops: links } of pinged.value.echoes) assert.ok(rttMs! > 0.1 && rttMs! < 200 && links! >= 1)
+        for (const result of [await a.explainRoute("rs-z"), await a.ping("rs-z")])
+            assert.ok(!result.ok && result.code === "unknown-server")
+        for (const series of [{ count: 0 }, { count: 5000 }, { intervalMs: 1 }, { count: 2000, intervalMs: 100 }]) {
+            const refused = await a.ping("rs-b", series)
+            assert.ok(!refused.ok && refused.code === "malformed", JSON.stringify(series))
+        }
+    })
+
     test("refuses what it cannot do, with a code, and goes on", async () => {
         for (const [conditions, what] of [
             [{ delayMs: -1 }, /delayMs/],
@@ -125,7 +158,8 @@ describe("the control API of a routing server", () => {
         // biome-ignore lint/suspicious/noExplicitAny: the description of an API
         const api = (await (await fetch(`${a.url}/openapi.json`, { headers: { authorization } })).json()) as any
         assert.equal(api.openapi, "3.1.0")
-        for (const path of ["/v1/state", "/v1/links", "/v1/links/{peer}/underlay", "/metrics", "/readyz"])
+        const paths = ["state", "links", "links/{peer}/underlay", "neighbours", "routes", "routes/{to}", "ping/{to}"]
+        for (const path of [...paths.map(each => `/v1/${each}`), "/metrics", "/livez", "/readyz"])
             assert.ok(api.paths[path], path)
         const metrics = await a.metrics()
         assert.ok(metrics.ok)
@@ -143,6 +177,10 @@ describe("the control API of a routing server", () => {
         assert.equal(value('parley_routing_link_datagrams_refused_total{peer="rs-b",reason="forged"}'), 0)
         assert.ok(value('parley_routing_link_datagrams_total{peer="rs-b",direction="sent"}') > 0)
         assert.equal(value("parley_routing_registered"), 1)
+        assert.equal(value('parley_routing_neighbours{kind="static"}'), 2)
+        assert.equal(value("parley_routing_routes"), 2)
+        assert.ok(value("parley_routing_route_changes_total") >= 2)
+        assert.ok(value("parley_routing_advertisements_total") >= 2)
         assert.ok(value("process_resident_memory_bytes") > 0)
     })
 })
