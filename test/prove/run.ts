@@ -31,6 +31,26 @@ const proofs: Record<string, Proof> = {
                 : `${lost} lost, ${doubled} doubled, ${overlapping} overlapping`
         },
     },
+    flapping: {
+        what: "200 routing servers whose links flap for an hour agree afterwards, and no next hop leads in a circle",
+        count: 1,
+        async run(rounds, seed, progress) {
+            const { flapForAnHour } = await import("../route/flapping.ts")
+            const sum = { servers: 200, events: 0, messages: 0, routeChangesPerPairAndHour: 0 }
+            for (let round = 0; round < rounds; round++) {
+                const result = flapForAnHour(sum.servers, seed + round)
+                sum.events += result.events
+                sum.messages += result.messages
+                sum.routeChangesPerPairAndHour += result.routeChangesPerPairAndHour / rounds
+                progress(`seed ${seed + round}: ${result.events} events`)
+            }
+            return sum
+        },
+        // Databases and next hops are asserted while it runs.
+        wrong({ routeChangesPerPairAndHour }) {
+            return routeChangesPerPairAndHour < 3 ? "" : `${routeChangesPerPairAndHour} route changes a pair and hour`
+        },
+    },
     fuzz: {
         what: "hostile byte streams and messages do not bring the firmware down",
         count: 100_000,
