@@ -94,8 +94,10 @@ describe("the control API of a routing server", () => {
         assert.ok(pinged.ok)
         assert.equal(pinged.value.answered, 10)
         for (const { rttMs, hops: links } of pinged.value.echoes) assert.ok(rttMs! > 0.1 && rttMs! < 200 && links! >= 1)
-        for (const result of [await a.explainRoute("rs-z"), await a.ping("rs-z")])
-            assert.ok(!result.ok && result.code === "unknown-server")
+        const unknown = await a.explainRoute("rs-z")
+        assert.ok(!unknown.ok && unknown.code === "unknown-server")
+        const nobody = await a.ping("rs-z")
+        assert.ok(nobody.ok && nobody.value.answered === 0 && nobody.value.echoes[0].reason === "no-route")
         for (const series of [{ count: 0 }, { count: 5000 }, { intervalMs: 1 }, { count: 2000, intervalMs: 100 }]) {
             const refused = await a.ping("rs-b", series)
             assert.ok(!refused.ok && refused.code === "malformed", JSON.stringify(series))
