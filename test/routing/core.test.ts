@@ -302,6 +302,27 @@ describe("an endpoint", () => {
         assert.deepEqual(of(moved, "unfollow"), [{ type: "unfollow", ep: "ep-a" }])
     })
 
+    test("that was cut from the broker keeps its leg while it registers again", () => {
+        const play = inSession()
+        play.feed({ type: "endpointState", ep: "ep-a", state: { ...state(1, 1, "rs-a"), sid: "s1" } })
+        const back = play.feed({ type: "endpointState", ep: "ep-a", state: { ...state(1, 1), sid: "s1" } })
+        assert.deepEqual(back, [])
+        assert.deepEqual(told(play.ask("ep-a", { verb: "attach", message: { id: 9, boot: 1 } }), "ep-a")[0][0], "done")
+        const [[verb, place]] = told(play.join("ep-a", "s1", 10), "ep-a")
+        assert.deepEqual([verb, place.ssrc], ["done", play.state.sessions.get("s1")!.legs.get("ep-a")!.ssrc])
+        assert.deepEqual(of(play.effects, "removeLeg"), [])
+    })
+
+    test("that attached and did not wait for the answer is forgotten once its state names another server", () => {
+        const play = new Play()
+        play.attach("ep-a")
+        play.feed({ type: "endpointState", ep: "ep-a", state: state(1, 1, "rs-b") })
+        play.pass(29_000)
+        assert.ok(play.state.attachments.has("ep-a"), "the state may be from before the attach")
+        assert.deepEqual(of(play.pass(2000), "unfollow"), [{ type: "unfollow", ep: "ep-a" }])
+        assert.equal(play.state.attachments.size, 0)
+    })
+
     test("that has started anew has left its session, and its request ids count anew", () => {
         const play = inSession()
         const effects = play.ask("ep-a", { verb: "attach", message: { id: 1, boot: 2 } })

@@ -31,7 +31,7 @@ export function attach(state: State, ep: string, request: Attach, nowMs: number,
         state.attachments.set(ep, { boot: request.boot, confirmed: false, answers: new Map() })
         out.push({ type: "follow", ep })
         out.push({ type: "log", level: "info", what: "attached", details: { ep, boot: request.boot } })
-    }
+    } else before.elsewhereMs = undefined
     done(state, ep, request.id, { load: loadPercent(state) }, out)
 }
 
@@ -63,11 +63,16 @@ export function endpointState(state: State, ep: string, now: EndpointState, nowM
         return
     }
     if (now.on === 0) return lose(state, ep, attachment, "off", nowMs, out)
-    if (namesUs) attachment.confirmed = true
-    else if (attachment.confirmed) {
+    // An endpoint that was cut from the broker names nobody until it has registered again: it is still here.
+    if (now.rs === undefined) return
+    if (namesUs) {
+        attachment.confirmed = true
+        attachment.elsewhereMs = undefined
+    } else if (!attachment.confirmed) attachment.elsewhereMs ??= nowMs
+    else {
         release(state, ep, attachment, undefined, nowMs, out)
         forget(state, ep, out)
-        const details = { ep, to: now.rs ?? "none" }
+        const details = { ep, to: now.rs }
         out.push({ type: "log", level: "info", what: "attached elsewhere", details })
     }
 }
@@ -83,8 +88,13 @@ export function sendAllAway(state: State, nowMs: number, out: Effect[]): void {
 }
 
 export function forgetLost(state: State, nowMs: number, out: Effect[]): void {
-    for (const [ep, { lostMs }] of state.attachments)
+    for (const [ep, { lostMs, elsewhereMs, sid, held }] of state.attachments) {
         if (lostMs !== undefined && nowMs - lostMs >= coreLimits.rememberLostMs) forget(state, ep, out)
+        // It did not wait for our answer and has gone to another server.
+        const isIdle = sid === undefined && held === undefined
+        if (elsewhereMs !== undefined && isIdle && nowMs - elsewhereMs >= coreLimits.forgetElsewhereMs)
+            forget(state, ep, out)
+    }
 }
 
 function lose(state: State, ep: string, attachment: Attachment, why: string, nowMs: number, out: Effect[]): void {

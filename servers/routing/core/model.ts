@@ -40,6 +40,8 @@ export const coreLimits = {
     rememberLostMs: 600_000,
     /** A muted endpoint sends silence; one that sends nothing for so long does not hold its place. */
     legSilenceMs: 30_000,
+    /** An attachment that its endpoint never knew of. */
+    forgetElsewhereMs: 30_000,
     /** A session that nobody ended is dropped this long after its end. */
     overdueSeconds: 3600,
 }
@@ -76,6 +78,8 @@ export interface Attachment {
     lostMs?: number
     /** Whether its retained state has named us since it attached: only then does another name mean that it has gone. */
     confirmed: boolean
+    /** Since when its state names another server, though it has attached here. */
+    elsewhereMs?: number
     /** Last answers by request id, oldest first. */
     answers: Map<number, Answer>
     /** Session that it is in. */
