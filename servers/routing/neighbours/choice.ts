@@ -151,6 +151,7 @@ export class NeighbourChoice {
     trace(): { id: string; path?: PathMeasurement; trace?: Trace }[] {
         return [...this.members.keys()]
             .filter(id => id !== this.id)
+            .sort()
             .map(id => {
                 const neighbour = this.current.get(id)
                 const trace: Trace | undefined = neighbour
