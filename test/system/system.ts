@@ -179,12 +179,17 @@ export class System {
     /** Booked by the first board, and joined by a press of each. */
     async bookAndJoin(): Promise<string> {
         const { id: sid } = good(await this.client.book({ by: "board-a", with: "board-b", minutes: 30 }))
+        await this.join()
+        return sid
+    }
+
+    /** Waits for the reminder of each board and presses its button. */
+    async join(): Promise<void> {
         for (const id of this.rooms.keys()) {
             await this.reached(id, status => status.phase === "Reminding")
             this.press(id, "call")
         }
         for (const id of this.rooms.keys()) await this.reached(id, status => status.phase === "InSession")
-        return sid
     }
 
     /** What the group server says of the members: "joined rs-a". */
