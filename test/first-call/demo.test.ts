@@ -26,8 +26,14 @@ async function shortSample(seconds: number): Promise<string> {
     return path
 }
 
-test("[claim 1] [claim 2] [claim 6] three rooms book, join, hear each other, mute and leave by their buttons", async () => {
-    const demo = await runDemo({ wav: await shortSample(4) })
+test("[claim 1] [claim 2] [claim 6] three rooms book, join, hear each other, mute and leave by their buttons", async t => {
+    const wav = await shortSample(4)
+    let demo = await runDemo({ wav })
+    if (!demo.ok && demo.code === "distorted") {
+        // Sound is real time: a machine that was busy elsewhere for a moment gets one more try, and it is told.
+        t.diagnostic(`first try: ${demo.what}`)
+        demo = await runDemo({ wav })
+    }
     assert.ok(demo.ok, demo.ok ? "" : JSON.stringify(demo, null, 2))
     const { figures, steps, servers } = demo.value
 

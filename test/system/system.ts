@@ -24,7 +24,7 @@ import { eventually } from "../support/deadline.ts"
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const routingMain = resolve(root, "servers/routing/main.ts")
 const speech = resolve(root, "sim/samples/speech.wav")
-const farMs = 15
+const farMs = 60
 const holdMs = 60
 
 export const patienceMs = 60_000
