@@ -256,7 +256,7 @@ export class Board {
     }
 
     /** Resolves when the board is in one of `wanted`; rejects with what it shows instead after `limitMs` of real time. */
-    async reached(wanted: Phase | Phase[], limitMs = 10_000): Promise<Phase> {
+    async reached(wanted: Phase | Phase[], limitMs = 30_000): Promise<Phase> {
         const list = Array.isArray(wanted) ? wanted : [wanted]
         const now = this.phase
         if (now && list.includes(now)) return now

@@ -8,7 +8,7 @@ import { eventually, within } from "../support/deadline.ts"
 import { ownNetwork, parley, temporaryFolder, up } from "./parley.ts"
 
 /** Long enough for three processes to start on a busy machine. */
-const attachWithinMs = 30_000
+const attachWithinMs = 60_000
 
 describe("a system that `parley up` runs", () => {
     const folder = temporaryFolder()

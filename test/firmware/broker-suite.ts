@@ -91,7 +91,7 @@ export function testWithBroker({ name, skip, start, wrongSecret }: SuiteBroker):
             })
             up.cutPower()
             // mosquitto looks for silent clients each few seconds only.
-            assert.equal(await within(will, "the Will", 20_000), "gone")
+            assert.equal(await within(will, "the Will", 60_000), "gone")
         })
 
         test("echoes 500 messages at QoS 1 with eight under way: none lost, none out of order", async () => {
@@ -147,7 +147,7 @@ export function testWithBroker({ name, skip, start, wrongSecret }: SuiteBroker):
             const many = 60
             for (let i = 0; i < many; i++) void tell("slow", String(i).padEnd(300, "."))
             const handled: number[] = []
-            await within(up.line(new RegExp(`^@ slow ${many - 1}\\.`), 0), "the last of the burst", 20_000)
+            await within(up.line(new RegExp(`^@ slow ${many - 1}\\.`), 0), "the last of the burst", 60_000)
             for (const line of up.lines)
                 if (line.startsWith("@ slow ")) handled.push(Number.parseInt(line.slice(7), 10))
             // At least once: after a reconnect some come again, but each comes before any later one comes first.
@@ -180,7 +180,7 @@ export function testWithBroker({ name, skip, start, wrongSecret }: SuiteBroker):
                 await within(back, "the board to be back", 3000)
                 assert.ok(performance.now() - startedMs < 3000)
             }
-            await within(up.line(/^@ counted/, 0), "all messages to be acknowledged", 15_000)
+            await within(up.line(/^@ counted/, 0), "all messages to be acknowledged", 60_000)
             await within(collect(many - 1), "the last message")
             const firsts = seen.filter((value, index) => seen.indexOf(value) === index)
             // What was published while the group server was away is not its to see: order is, and no acknowledged loss.
@@ -198,7 +198,7 @@ export function testWithBroker({ name, skip, start, wrongSecret }: SuiteBroker):
             broker = await start(credentials, host, port)
             await connectGroup()
             const next = await startBoard()
-            const refused = await within(next.line(/^@ refused/, 0), "the refusal", 15_000)
+            const refused = await within(next.line(/^@ refused/, 0), "the refusal", 60_000)
             assert.equal(refused, `@ refused ${wrongSecret}`)
         })
     })

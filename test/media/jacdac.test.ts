@@ -66,7 +66,7 @@ async function startBoard(context: TestContext, ip: string, options: Partial<Med
             return jacdac.jdunpack(data, format)
         },
         async event(code: number, format: string): Promise<number[]> {
-            const deadline = AbortSignal.timeout(5000)
+            const deadline = AbortSignal.timeout(30_000)
             for (;;) {
                 const index = raised.findIndex(([raisedCode]) => raisedCode === code)
                 if (index >= 0) return jacdac.jdunpack(raised.splice(index, 1)[0]![1], format)
@@ -179,7 +179,7 @@ describe("the media engine over Jacdac", { concurrency: true }, () => {
         await board.command(commands.open, openFormat, [10, ipv4ToInt("127.9.34.11"), 7500, 0, 20])
         assert.deepEqual(await board.event(events.legLost, "u32"), [10])
         const tookMs = performance.now() - startMs
-        assert.ok(tookMs >= 1990 && tookMs < 3000, `${tookMs} ms`)
+        assert.ok(tookMs >= 1990 && tookMs < 6000, `${tookMs} ms`)
     })
 
     test("ignores commands that are cut short", async context => {

@@ -34,7 +34,7 @@ export interface TestEngine {
     events: EngineEvent[]
     ip: string
     port: number
-    /** Waits for an event of this type, and fails when none comes for 5 s. */
+    /** Waits for an event of this type, and fails when none comes for 30 s. */
     next<Type extends EngineEvent["type"]>(type: Type): Promise<Extract<EngineEvent, { type: Type }>>
 }
 
@@ -66,7 +66,7 @@ export async function startEngine(
         ip,
         port: started.value.port,
         async next(type) {
-            const deadline = AbortSignal.timeout(5000)
+            const deadline = AbortSignal.timeout(30_000)
             for (;;) {
                 const index = events.findIndex(event => event.type === type)
                 if (index >= 0) return events.splice(index, 1)[0] as never

@@ -2,7 +2,7 @@
 
 import type { EventEmitter } from "node:events"
 
-const deadlineMs = 8000
+const deadlineMs = 30_000
 
 /** The arguments of the next event `name` for which `matches` holds. */
 export function next<Args extends unknown[]>(

@@ -279,7 +279,7 @@ describe("a link between two routing servers", () => {
             await new Promise<void>((resolve, reject) => {
                 const whole = { ...secureOptions(a.identity), host: b.ip, port: b.port, localAddress: a.ip }
                 const socket = connectTls(whole, () => socket.write(bytes))
-                const timer = setTimeout(() => reject(new Error(`${name}: not closed`)), 5000)
+                const timer = setTimeout(() => reject(new Error(`${name}: not closed`)), 30_000)
                 socket.on("error", () => {})
                 socket.on("close", () => {
                     clearTimeout(timer)

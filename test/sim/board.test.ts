@@ -9,7 +9,7 @@ import type { BoardEvent } from "../../sim/events.ts"
 import { boardWith } from "./programs.ts"
 
 const pad = (text: string) => text.padEnd(20)
-const greeted = (board: Board) => board.log.line("> hello", 10_000)
+const greeted = (board: Board) => board.log.line("> hello", 30_000)
 const shows = (board: Board, text: string) =>
     board.events.next(`"${text}" on the screen`, event => event.type === "screen" && event.lines[1].startsWith(text))
 
@@ -80,7 +80,7 @@ describe("a simulated board", () => {
         assert.equal(board.display().led, "#000000")
         assert.equal(board.status().power, "off")
         await board.powerOn()
-        await board.log.line("boot 2", 10_000)
+        await board.log.line("boot 2", 30_000)
         board.powerOff()
 
         // Another process, later: the same flash.
@@ -105,7 +105,7 @@ describe("a simulated board", () => {
         await board.powerOn()
         const starts = () => board.log.lines.filter(line => line.text.includes("> hello")).length
         const had = starts()
-        await board.log.line("> hello", 10_000)
+        await board.log.line("> hello", 30_000)
         const shown = shows(board, "call")
         board.press("call")
         await shown

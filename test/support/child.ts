@@ -100,11 +100,11 @@ export async function startChild(command: string, words: string[], options: Chil
         if (child.exitCode === null && child.signalCode === null) child.kill(signal)
         return within(exited, `${name} to end after ${signal}`)
     }
-    const stop = async (graceMs = 5000) => {
+    const stop = async (graceMs = 15_000) => {
         if (child.exitCode !== null || child.signalCode !== null) return exited
         const timer = setTimeout(() => child.kill("SIGKILL"), graceMs)
         child.kill("SIGTERM")
-        const exit = await within(exited, `${name} to stop`, graceMs + 5000)
+        const exit = await within(exited, `${name} to stop`, graceMs + 15_000)
         clearTimeout(timer)
         return exit
     }

@@ -116,7 +116,7 @@ export async function connectParty(
             })
             return within(granted, `${id} to subscribe to ${filter}`)
         },
-        closed: within(closed, `${id} to be closed`, 20 * deadlineMs),
+        closed: within(closed, `${id} to be closed`, 4 * deadlineMs),
         end: async () => {
             await client.endAsync(true)
         },
