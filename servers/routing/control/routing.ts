@@ -25,7 +25,10 @@ export function routingRoutes(app: App, server: RoutingServer): void {
                 response: { 200: schemas.Neighbours, ...refusals },
             },
         },
-        async () => ({ neighbours: server.neighbourTrace().map(neighbourOf) }),
+        async () => {
+            const neighbours = server.neighbourTrace().map(neighbourOf)
+            return { neighbours: neighbours.sort((a, b) => (a.server < b.server ? -1 : 1)) }
+        },
     )
     app.get(
         "/v1/routes",
