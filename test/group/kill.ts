@@ -250,17 +250,24 @@ class KillRun {
         })
         await client.subscribeAsync(`parley/v1/ep/${booker}/in/#`, { qos: 1 })
         const stopped = () => this.stopping
-        await asker.ask("hello", { v: 1, boot: 1, board: "test", fw: "0", caps: [] }, stopped)
+        const hello = () => asker.ask("hello", { v: 1, boot: 1, board: "test", fw: "0", caps: [] }, stopped)
+        await hello()
         while (!this.stopping) {
             const start = this.nextStart(booker)
             const booking = { boot: 1, with: target, start, minutes: slotSeconds / 60 }
             const done = await asker.ask("book", booking, stopped)
+            if (done === "not-registered") {
+                // The hello was acknowledged once.
+                this.figures.lost++
+                await hello()
+                continue
+            }
             if (typeof done === "object") this.noteBooked(booker, start, String(done.sid))
             const surplus = this.surplus(booker)
             if (surplus) {
                 const cancelled = await asker.ask("cancel", { sid: surplus.sid }, stopped)
                 if (cancelled === "unknown-session") this.noteUnknown(surplus)
-                else if (cancelled) this.noteCancelled(surplus)
+                else if (typeof cancelled === "object") this.noteCancelled(surplus)
             }
             await pace()
         }
@@ -320,7 +327,7 @@ class Asker {
         verb: string,
         body: object,
         stopped: () => boolean,
-    ): Promise<Record<string, unknown> | "unknown-session" | undefined> {
+    ): Promise<Record<string, unknown> | "unknown-session" | "not-registered" | undefined> {
         const id = ++this.requests
         const payload = JSON.stringify({ id, ...body })
         const topic = `parley/v1/ep/${this.id}/out/group/${verb}`
@@ -341,7 +348,7 @@ class Asker {
                 return given.message
             }
             const { reason } = given.message
-            if (reason === "unknown-session") return reason
+            if (reason === "unknown-session" || reason === "not-registered") return reason
             if (reason !== "unavailable" && reason !== "too-many")
                 throw new Error(`${verb} ${payload}: ${JSON.stringify(given.message)}`)
             await pace()
