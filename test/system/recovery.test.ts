@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { after, before, describe, test } from "node:test"
+import type { BoardStatus } from "../../sim/board.ts"
 import { good } from "../group/servers.ts"
 import { eventually } from "../support/deadline.ts"
 import { dspUnits, patienceMs, System } from "./system.ts"
@@ -67,14 +68,14 @@ describe("a session in which every part fails once", () => {
 
     test("moves a room whose routing server is killed to the other one, and back after a restart of that", async () => {
         await system.servers.get("rs-b")!.kill()
-        await system.reached("board-b", status => status.phase !== "InSession")
-        await system.reached("board-b", status => status.phase === "InSession")
+        const isIn = (server: string) => (status: BoardStatus) =>
+            status.phase === "InSession" && status.server === server
+        await system.reached("board-b", isIn("rs-a"))
         await membersAre("joined rs-a", "joined rs-a")
         await system.hear()
         await system.startServer("rs-b")
         await system.servers.get("rs-a")!.kill()
-        for (const id of system.rooms.keys()) await system.reached(id, status => status.phase !== "InSession")
-        for (const id of system.rooms.keys()) await system.reached(id, status => status.phase === "InSession")
+        for (const id of system.rooms.keys()) await system.reached(id, isIn("rs-b"))
         await membersAre("joined rs-b", "joined rs-b")
         await system.hear()
         await system.startServer("rs-a")
