@@ -4,7 +4,7 @@
  *
  * Progress and explanations on standard error. With --json the last line of standard output is
  * `{"figures": {bytecodeBytes, heapPeakBytes, largestMessageBytes, sourceLines}, "machine": {...}, "seed": null}`.
- * `heapPeakBytes` is what is not free: live objects and garbage, of which there are up to 16 KB before the collector runs.
+ * `heapPeakBytes`, the median of three such days, is what is not free: live objects and garbage, of which there are up to 16 KB before the collector runs.
  * With --live the day is lived once more, collecting before every allocation: `heapLiveBytes`, for information.
  * Exit codes: 0 built and within the budgets, 1 not, 2 wrong command line.
  */
@@ -42,11 +42,15 @@ async function main(): Promise<number> {
         }
         const bytecode = readFileSync(compiled.devsFile)
         const progress = (text: string) => say(`${name}: ${text}`)
-        const heavy = await liveHeavyDay(bytecode, progress)
+        // Where the collector's rounds fall differs from day to day, by 1.5 KB: the median of three days is held to the budget.
+        const days = []
+        for (let day = 0; day < 3; day++) days.push(await liveHeavyDay(bytecode, progress))
+        const heapPeaks = days.map(day => day.heapPeakBytes).sort((a, b) => a - b)
+        say(`heap peaks of three days: ${heapPeaks.join(", ")} bytes`)
         const figures: Figures = {
             bytecodeBytes: compiled.bytes,
-            heapPeakBytes: heavy.heapPeakBytes,
-            largestMessageBytes: heavy.largestMessageBytes,
+            heapPeakBytes: heapPeaks[1],
+            largestMessageBytes: Math.max(...days.map(day => day.largestMessageBytes)),
             sourceLines: sourceLines(join(root, dirname(manifest.entries[name].entry))),
         }
         const over = overBudget(figures, manifest.budgets)
