@@ -1,10 +1,11 @@
 /**
- * `npm run build -- [--json] [--live]`: compiles the firmware, lives its heaviest day with it, and holds what that took against the
- * budgets of devicescript.json. Fails when one is exceeded, naming it and where the bytes are.
+ * `npm run build -- [--json] [--live]`: compiles the firmware, lives its heaviest day with it three times, and holds what
+ * that took against the budgets of devicescript.json. Fails when one is exceeded, naming it and where the bytes are.
  *
  * Progress and explanations on standard error. With --json the last line of standard output is
  * `{"figures": {bytecodeBytes, heapPeakBytes, largestMessageBytes, sourceLines}, "machine": {...}, "seed": null}`.
- * `heapPeakBytes`, the median of three such days, is what is not free: live objects and garbage, of which there are up to 16 KB before the collector runs.
+ * `heapPeakBytes`, the median of the three days, is what is not free: live objects and garbage, of which there are up to
+ * 16 KB before the collector runs.
  * With --live the day is lived once more, collecting before every allocation: `heapLiveBytes`, for information.
  * Exit codes: 0 built and within the budgets, 1 not, 2 wrong command line.
  */
