@@ -5,7 +5,7 @@
 
 import { limits } from "./limits"
 import { sessionStates } from "./messages"
-import { reasons } from "./reasons"
+import { fixers, reasons } from "./reasons"
 import { int, list, type Of, oneOf, optional, record, text } from "./shape"
 
 const u16 = 65535
@@ -16,6 +16,12 @@ const requestId = int(1, u32)
 const identifier = text(limits.identifierBytes, 1)
 const address = text(15, 7)
 const port = int(1, u16)
+
+/**
+ * Bandwidth that a session takes in each direction of a link, kbit/s: one mixed PCMU stream, 50 packets a second of 160 bytes
+ * with the headers of RTP, the link's datagram, UDP and IP (240 bytes in all).
+ */
+export const sessionKbps = 96
 
 /** Routing servers in one list; flat topology (areas come later). */
 export const maxRoutingServers = 2000
@@ -31,6 +37,8 @@ export const serverLimits = {
     peerParts: 64,
     /** Servers in one report of distances. */
     distances: 64,
+    /** Servers in a reserved tree as it is told. */
+    treeServers: 128,
     /** A report of distances follows a change, but not sooner than this after the last one. */
     distancesIntervalMs: 5000,
 }
@@ -87,6 +95,41 @@ export const wantShape = record({ id: requestId, sid: identifier, ep: identifier
 /** `joined` and `left`: who is in a session here. */
 export const joinedShape = record({ id: requestId, sid: identifier, ep: identifier })
 export const leftShape = record({ id: requestId, sid: identifier, ep: identifier, reason: optional(oneOf(reasons)) })
+
+/** How a session's reservation stands, as its source sees it. */
+export const reservationStates = ["reserving", "active", "refused", "degraded"] as const
+export type ReservationState = (typeof reservationStates)[number]
+
+/**
+ * `reservation`: the source routing server tells what has become of a session's tree [claims 14, 15]; whole, after each change
+ * and after hello. `refused` and `degraded` name the destinations that could not be had, each with what is short and where:
+ * the group server leaves those servers out (`unreached` in `session`), and the source goes on with the others.
+ */
+export const reservationReportShape = record({
+    id: requestId,
+    sid: identifier,
+    /** The epoch that is or was tried last; grows. */
+    ep: int(0, 2 ** 48 - 1),
+    state: oneOf(reservationStates),
+    kbps: int(0, u32),
+    /** active: each server of the tree but the source, with its parent. */
+    tree: list(record({ rs: identifier, parent: identifier }), serverLimits.treeServers),
+    short: list(
+        record({
+            /** The destination that could not be had; the source itself when its own units do not suffice. */
+            rs: identifier,
+            reason: oneOf(reasons),
+            /** What is short and how much, for people. */
+            what: text(64),
+            /** Server at which it is short ... */
+            at: identifier,
+            /** ... on its link to this one. */
+            to: optional(identifier),
+        }),
+        limits.sessionMembers,
+    ),
+})
+export type ReservationReport = Of<typeof reservationReportShape>
 
 /**
  * `distances`: the shortest-path delays of this server's routing table to others, in 0.01 ms, one way, away from it. Whole: what
@@ -186,6 +229,22 @@ export const serverSessionShape = record({
     members: list(
         record({ ep: identifier, rs: optional(identifier), name: text(limits.nameBytes) }),
         limits.sessionMembers,
+    ),
+    /** Bandwidth of one direction of each link of the tree; `sessionKbps` when absent. */
+    kbps: optional(int(1, 10_000_000)),
+    /** Servers left out because nothing could be reserved for them. Members there are refused with this. */
+    unreached: optional(
+        list(
+            record({
+                rs: identifier,
+                reason: oneOf(reasons),
+                what: text(64),
+                who: oneOf(fixers),
+                /** When it may fit, Unix seconds. */
+                next: optional(int(0, maxSeconds)),
+            }),
+            limits.sessionMembers,
+        ),
     ),
 })
 export type ServerSession = Of<typeof serverSessionShape>
