@@ -56,6 +56,7 @@ export class Source implements SourceEars {
         if (current && satisfies(current, wish) && session.isWhole) {
             session.campaign = undefined
             session.retryMs = session.orphanMs = Number.POSITIVE_INFINITY
+            this.context.out.push({ type: "active", sid, ep: current.ep, tree: treeOf(this.context.self, session) })
             return this.schedule(session)
         }
         session.orphanMs = Number.POSITIVE_INFINITY
