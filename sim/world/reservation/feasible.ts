@@ -35,7 +35,10 @@ export function isFeasible(world: World, wish: DeliveredWish, rivals: readonly D
     return destinations.every(({ rs }) => {
         const { index } = world.serverOf.get(rs)!
         const { detourShare, detourFloor } = source.limits
-        return free[index] <= Math.floor(Math.max(all[index] * detourShare, all[index] + detourFloor))
+        return (
+            free[index] < Number.POSITIVE_INFINITY &&
+            free[index] <= Math.floor(Math.max(all[index] * detourShare, all[index] + detourFloor))
+        )
     })
 }
 

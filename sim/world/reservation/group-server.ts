@@ -23,6 +23,8 @@ export interface Session {
     phase: Phase
     version: number
     source: SimulatedServer
+    /** Boot of the source that was told. */
+    sourceBoot: number
     /** DSP units by server, the source's among them. */
     members: Map<SimulatedServer, number>
     /** Where members have been let in, so that their units are held [claim 14]. */
@@ -43,6 +45,7 @@ export class GroupServer {
             phase: "closed",
             version: 0,
             source: world.servers[plan.members[0].server],
+            sourceBoot: 0,
             members: new Map(),
             present: new Set(),
         }))
@@ -149,6 +152,7 @@ export class GroupServer {
             .filter(([member]) => member !== source)
             .map(([member, units]) => ({ rs: member.id, dspUnits: units }))
         const { bootId } = source
+        session.sourceBoot = bootId
         world.agenda.in(signalMs, () => {
             if (!source.isAlive || source.bootId !== bootId) return this.sourceLost(session, version)
             const wish = { sid, version, bandwidthKbps, dspUnits, destinations }
@@ -213,8 +217,10 @@ export class GroupServer {
         agenda.in(random.between(500, 3000), () => {
             for (const session of this.sessions) {
                 if (session.phase === "closed" || !session.members.has(server)) continue
-                if (session.source === server) this.sourceLost(session, session.version)
-                else if (!server.isAlive && random.chance(0.5)) {
+                const isLost = !server.isAlive || server.bootId !== session.sourceBoot
+                if (session.source === server) {
+                    if (isLost) this.sourceLost(session, session.version)
+                } else if (!server.isAlive && random.chance(0.5)) {
                     this.leave(session, server)
                     this.wish(session)
                 } else if (session.phase === "active") this.letIn(session, server)

@@ -101,26 +101,42 @@ class Run {
         }
     }
 
-    /** Until every session is active or over, the faults are, and nothing has changed for the longest lease. */
+    /**
+     * Until every session is active or over, the faults are, and no source has begun anything for as long as a lease lasts or a
+     * repair waits between two attempts.
+     */
     private settle(): void {
-        const { world, group, faults, leaseMs } = this
+        const { world, group, faults } = this
         const { agenda } = world
+        const quietMs = Math.max(this.leaseMs, reservationDefaults.repairMostMs + reservationDefaults.setupMostMs)
         const longestMs = Math.max(...world.servers.map(({ limits }) => answerMostMs(limits) + limits.orphanMs))
         const capMs = agenda.nowMs + 12_000 + 2 * longestMs
         let quietSinceMs = agenda.nowMs
         let before = ""
         for (;;) {
             this.sampleUntil(agenda.nowMs + sampleMs)
-            const now = group.sessions
-                .map(({ phase, version, source }) => `${phase} ${version} ${source.bootId}`)
-                .join()
-            const restless = faults.open > 0 || group.sessions.some(({ phase }) => phase === "opening")
-            if (restless || now !== before) quietSinceMs = agenda.nowMs
+            const now = this.whatSourcesDo()
+            if (now !== before || faults.open > 0 || group.sessions.some(({ phase }) => phase === "opening"))
+                quietSinceMs = agenda.nowMs
             before = now
-            const isOver = agenda.nowMs - quietSinceMs > leaseMs
+            const isOver = agenda.nowMs - quietSinceMs > quietMs
             // A tree that is just being improved is no leftover: wait until it is done.
-            if ((isOver && !this.isTrying()) || agenda.nowMs > capMs) return
+            if (isOver && !this.isTrying()) return
+            if (agenda.nowMs < capMs) continue
+            // Leftovers are the business of the checkers; who never rests is not.
+            if (isOver) return
+            throw new Violation("I7", "sessions do not come to rest")
         }
+    }
+
+    private whatSourcesDo(): string {
+        const { world, group } = this
+        const phases = group.sessions.map(({ phase, version, source }) => `${phase} ${version} ${source.bootId}`)
+        for (const server of world.servers)
+            if (server.isAlive)
+                for (const { sid, ep, role } of server.reservation.attempts())
+                    if (role === "source") phases.push(`${sid} ${ep}`)
+        return phases.join()
     }
 
     private isTrying(): boolean {

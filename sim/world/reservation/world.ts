@@ -8,7 +8,7 @@
 
 import { type ReservationMessage, reservationShapes } from "../../../protocol/reservation.ts"
 import { problemWith } from "../../../protocol/shape.ts"
-import type { ReservationEffect, ReservationEvent } from "../../../servers/routing/reservation/model.ts"
+import type { ReservationEvent } from "../../../servers/routing/reservation/model.ts"
 import type { AdvertisedLink } from "../../../servers/routing/route/advertisement.ts"
 import type { LinkStateEffect, LinkStateMessage } from "../../../servers/routing/route/link-state.ts"
 import { Agenda } from "../agenda.ts"
