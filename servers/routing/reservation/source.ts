@@ -369,6 +369,8 @@ export class Source implements SourceEars {
         session.reviewMs = nowMs + limits.reviewMs
         const { current, wish } = session
         if (!current || !session.isWhole || session.campaign || wish.destinations.length === 0) return
+        // The windows would find again what they have found.
+        if (limits.guidedAttempts === 0) return
         const request = this.requestFor({ ...session, lastEp: session.lastEp + 1 })
         if (!this.guide(session, request) || !request.tree) return
         const now = treeOf(self, session)
