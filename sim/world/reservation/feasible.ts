@@ -6,6 +6,9 @@
  * on it in truth and as the source was told, even if every other session that is still looking for its tree took it. The shortest
  * paths over such links must meet the delay bounds; together they are a tree. Every server of a destination, and the source, must have
  * its DSP units free with every link of it mixed, whatever tree is chosen.
+ *
+ * A source that only has the claims' windows forwards only to neighbours that are closer to a destination [claims 18, 20], so that it
+ * does not find each way that exists: for it, each link of the network must be free.
  */
 
 import type { DeliveredWish } from "./checker.ts"
@@ -30,8 +33,12 @@ export function isFeasible(world: World, wish: DeliveredWish, rivals: readonly D
         const needed = units + server.directions.size * limits.dspUnitsPerLink
         if (ledger.dspHeld() - ledger.dspOf(sid) + rivalUnits + needed > limits.dspUnits) return false
     }
+    const isFree = (from: SimulatedServer, to: SimulatedServer) =>
+        hasFree(source, from, to, sid, bandwidthKbps, rivalKbps)
+    if (source.limits.guidedAttempts === 0 && world.links.some(link => link.isUsable && !isFree(link.a, link.b)))
+        return false
     const all = distances(world, source, () => true)
-    const free = distances(world, source, (from, to) => hasFree(source, from, to, sid, bandwidthKbps, rivalKbps))
+    const free = distances(world, source, isFree)
     return destinations.every(({ rs }) => {
         const { index } = world.serverOf.get(rs)!
         const { detourShare, detourFloor } = source.limits
