@@ -109,7 +109,7 @@ export class Reserver {
 
     /** Whether a tree to these servers could be reserved now, as far as is known here; nothing is held. */
     dryRun(
-        destinations: { rs: string; dspUnits: number }[],
+        destinations: readonly string[],
         kbps: number,
     ): { tree: { rs: string; parent: string }[]; short: Shortage[] } {
         const { id } = this.#parts
@@ -118,7 +118,7 @@ export class Reserver {
         const source = graph.indexOf.get(id) ?? -1
         const short: Shortage[] = []
         const wanted: { rs: string; vertex: number; maxDelay: number }[] = []
-        for (const { rs } of destinations) {
+        for (const rs of destinations) {
             const vertex = graph.indexOf.get(rs) ?? -1
             const shortest = this.#view.delay(id, rs)
             const maxDelay = Math.floor(Math.max(shortest * detourShare, shortest + detourFloor))

@@ -28,6 +28,8 @@ export function reservationRoutes(app: App, server: RoutingServer): void {
     app.post(
         "/v1/reservations/can",
         {
+            // A session may have members at many servers.
+            bodyLimit: 16_384,
             schema: {
                 operationId: "canReserve",
                 summary:
@@ -39,9 +41,8 @@ export function reservationRoutes(app: App, server: RoutingServer): void {
         },
         async request => {
             const { destinations, kbps } = request.body
-            const others = destinations.filter(({ server: rs }) => rs !== server.id)
             const { tree, short } = server.reserver.dryRun(
-                others.map(({ server: rs, dspUnits }) => ({ rs, dspUnits })),
+                destinations.filter(id => id !== server.id),
                 kbps,
             )
             return {

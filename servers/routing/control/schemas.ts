@@ -166,7 +166,6 @@ export const Ping = Type.Object({
 })
 
 const identifier = Type.String({ minLength: 1, maxLength: limits.identifierBytes })
-const units = Type.Integer({ minimum: 0, maximum: reservationLimits.dspUnitsMax })
 
 export const ReservationsQuery = Type.Object({ sid: Type.Optional(identifier) }, closed)
 export const Reservation = Type.Object({
@@ -191,9 +190,7 @@ export const Reservations = Type.Object({ reservations: Type.Array(Reservation),
 
 export const CanGiven = Type.Object(
     {
-        destinations: Type.Array(Type.Object({ server: identifier, dspUnits: units }, closed), {
-            maxItems: reservationLimits.destinations,
-        }),
+        destinations: Type.Array(identifier, { maxItems: reservationLimits.destinations }),
         kbps: Type.Integer({ minimum: 1, maximum: reservationLimits.bandwidthMaxKbps }),
     },
     closed,

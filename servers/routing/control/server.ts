@@ -21,7 +21,7 @@ import { problem } from "./problems.ts"
 import { reservationRoutes } from "./reservations.ts"
 import { routingRoutes } from "./routing.ts"
 
-const bodyBytes = 16_384
+const bodyBytes = 4096
 const requestTimeoutMs = 10_000
 
 export interface Control {
