@@ -13,6 +13,9 @@ import type { WorldMessage } from "./world.ts"
 /** How often checkers look at the whole network, virtual ms. */
 export const sampleMs = 250
 
+/** Messages that only keep alive what there is. */
+export const keepAlives: ReadonlySet<string> = new Set(["conf", "refresh", "rack", "alive", "patherr"])
+
 export type Report = ReservationEffect & { type: "active" | "refused" | "degraded" }
 
 /** A wish as the source has got it. */
@@ -37,6 +40,8 @@ export interface Checker {
     onBreak?(link: Link<WorldMessage>): void
     onCrash?(server: SimulatedServer): void
     onSample?(): void
+    /** At the same instants, for each server that lives and where something has changed since the last one. */
+    onChanged?(server: SimulatedServer): void
     /** Nothing breaks and nothing is wished any more, every session is active or over, and the longest lease has passed. */
     onSettled?(): void
     /** Every session is over, and the longest lease has passed. */

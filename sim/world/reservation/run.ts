@@ -97,7 +97,7 @@ class Run {
         const { world } = this
         while (world.agenda.nowMs < untilMs) {
             world.agenda.runUntil(Math.min(untilMs, world.agenda.nowMs + sampleMs))
-            for (const checker of world.checkers) checker.onSample?.()
+            world.sample()
         }
     }
 

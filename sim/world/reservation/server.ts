@@ -36,6 +36,8 @@ export class SimulatedServer {
     /** Towards each neighbour, up or not. */
     readonly directions = new Map<string, Direction<WorldMessage>>()
     readonly media = new Map<string, Media>()
+    /** Counts events upon which what is held or who is whose parent may be others: all but keep-alives. */
+    changes = 0
     /** When its next timers are due, as the agenda knows; Infinity: not asked for. */
     stateAlarmMs = Number.POSITIVE_INFINITY
     reservationAlarmMs = Number.POSITIVE_INFINITY
@@ -70,6 +72,7 @@ export class SimulatedServer {
         })
         this.reservation = new Reservation(this.id, this.view, this.seed + this.bootId, this.limits)
         this.media.clear()
+        this.changes++
         this.stateAlarmMs = Number.POSITIVE_INFINITY
         this.reservationAlarmMs = Number.POSITIVE_INFINITY
         this.willMeasure = false

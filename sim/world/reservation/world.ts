@@ -13,7 +13,7 @@ import type { AdvertisedLink } from "../../../servers/routing/route/advertisemen
 import type { LinkStateEffect, LinkStateMessage } from "../../../servers/routing/route/link-state.ts"
 import { Agenda } from "../agenda.ts"
 import { Random } from "../random.ts"
-import { type Checker, type Report, Violation } from "./checker.ts"
+import { type Checker, keepAlives, type Report, Violation } from "./checker.ts"
 import { type Direction, Link } from "./link.ts"
 import type { Scenario } from "./scenario.ts"
 import { SimulatedServer } from "./server.ts"
@@ -47,7 +47,9 @@ export class World {
     private readonly detection: Random
     private readonly ears: ((server: SimulatedServer, report: Report) => void)[] = []
     private readonly alarms: { state: () => void; reservation: () => void; measure: () => void }[] = []
-    private readonly afterStep: Checker[]
+    private readonly afterStep: Checker[] = []
+    /** `changes` of each server at the last sample. */
+    private readonly sampled: number[] = []
     checkers: readonly Checker[] = []
 
     constructor(
@@ -61,7 +63,6 @@ export class World {
         this.groupRandom = random.split(streams.group)
         this.faultRandom = random.split(streams.faults)
         const seeds = random.split(streams.seeds)
-        this.afterStep = []
         scenario.servers.forEach(({ id, limits }, index) => {
             const server = new SimulatedServer(index, id, limits, seeds.word())
             this.servers.push(server)
@@ -95,6 +96,17 @@ export class World {
         this.ears.push(ear)
     }
 
+    /** The checkers look at the whole network. */
+    sample(): void {
+        const { servers, sampled, checkers } = this
+        for (const server of servers) {
+            if (!server.isAlive || sampled[server.index] === server.changes) continue
+            sampled[server.index] = server.changes
+            for (const checker of checkers) checker.onChanged?.(server)
+        }
+        for (const checker of checkers) checker.onSample?.()
+    }
+
     start(): void {
         for (const server of this.servers) server.boot()
         for (const link of this.links) {
@@ -113,6 +125,8 @@ export class World {
         this.events++
         this.trace.event(nowMs, server, event)
         const effects = server.reservation.step(event, nowMs)
+        if (event.type !== "topology" && (event.type !== "message" || !keepAlives.has(event.message.t)))
+            server.changes++
         for (const checker of this.afterStep) checker.afterStep?.(server, event, effects)
         for (const effect of effects) {
             switch (effect.type) {

@@ -5,12 +5,9 @@
  */
 
 import type { ReservationEffect, ReservationEvent } from "../../../../servers/routing/reservation/model.ts"
-import { type Checker, Violation } from "../checker.ts"
+import { type Checker, keepAlives, Violation } from "../checker.ts"
 import type { SimulatedServer } from "../server.ts"
 import type { World } from "../world.ts"
-
-/** Messages upon which no server takes a parent. */
-const quiet = new Set(["conf", "refresh", "rack", "alive", "patherr"])
 
 export class AcyclicChecker implements Checker {
     readonly name = "I3"
@@ -21,7 +18,7 @@ export class AcyclicChecker implements Checker {
     afterStep(server: SimulatedServer, event: ReservationEvent, effects: readonly ReservationEffect[]): void {
         let sid = ""
         let ep = 0
-        if (event.type === "message" && !quiet.has(event.message.t)) {
+        if (event.type === "message" && !keepAlives.has(event.message.t)) {
             ;({ sid, ep } = event.message)
             this.walk(server, sid, ep)
         }

@@ -25,18 +25,15 @@ export class DspChecker implements Checker {
             throw new Violation(this.name, `${server.id} holds ${held} of ${dspUnits} DSP units`)
     }
 
-    onSample(): void {
-        for (const server of this.world.servers) {
-            if (!server.isAlive) continue
-            const { ledger } = server.reservation
-            let sum = 0
-            for (const { sid } of this.group.sessions) sum += ledger.dspOf(sid)
-            if (sum !== ledger.dspHeld())
-                throw new Violation(
-                    this.name,
-                    `${server.id} holds ${ledger.dspHeld()} DSP units, and ${sum} for all sessions together`,
-                )
-        }
+    onChanged(server: SimulatedServer): void {
+        const { ledger } = server.reservation
+        let sum = 0
+        for (const { sid } of this.group.sessions) sum += ledger.dspOf(sid)
+        if (sum !== ledger.dspHeld())
+            throw new Violation(
+                this.name,
+                `${server.id} holds ${ledger.dspHeld()} DSP units, and ${sum} for all sessions together`,
+            )
     }
 
     onSettled(): void {
