@@ -1,13 +1,14 @@
 /**
- * What goes wrong in the network: crashes with loss of memory, cuts, silent cuts, links that flap and, in the harsh profile, links
- * over which the reservation falls silent while all else gets through.
+ * What goes wrong in the network: crashes with loss of memory, cuts, silent cuts, links that flap, links whose delay changes and, in
+ * the harsh profile, links over which the reservation falls silent while all else gets through.
  *
  * Owns when and what, from its own stream of the seed. How a fault spreads is the world's business.
  */
 
 import type { World } from "./world.ts"
 
-const kinds = ["crash", "crash", "cut", "cut", "silent", "silent", "flap", "deaf"] as const
+const common = ["crash", "crash", "cut", "cut", "silent", "silent", "flap", "slow"] as const
+const kinds = { calm: common, faults: common, harsh: [...common, "deaf", "deaf", "deaf"] as const }
 
 export class Faults {
     happened = 0
@@ -34,7 +35,7 @@ export class Faults {
     private strike(): void {
         const { world } = this
         const { agenda, faultRandom: random } = world
-        const kind = random.pick(kinds)
+        const kind = random.pick<(typeof kinds)["harsh"][number]>(kinds[world.scenario.profile])
         const server = random.pick(world.servers)
         const link = random.pick(world.links)
         // Often shorter than it takes to notice, and sometimes longer than any lease.
@@ -45,7 +46,7 @@ export class Faults {
             case "crash":
                 if (!server.isAlive) return
                 world.crash(server)
-                this.heal(Math.max(100, lastsMs), () => world.restart(server))
+                this.heal(lastsMs, () => world.restart(server))
                 return
             case "cut":
             case "silent":
@@ -54,8 +55,10 @@ export class Faults {
             case "flap":
                 for (let flap = 0; flap < flaps; flap++) agenda.in(flap * 700, () => this.cut(link, false, 350))
                 return
+            case "slow":
+                world.setDelay(link, Math.max(20, Math.round(link.delay * random.between(0.3, 3))))
+                return
             case "deaf":
-                if (world.scenario.profile !== "harsh") return
                 world.trace.say(agenda.nowMs, () => `no reservation gets through between ${link.a.id} and ${link.b.id}`)
                 link.there.deafUntilMs = agenda.nowMs + lastsMs
                 if (random.chance(0.7)) link.back.deafUntilMs = agenda.nowMs + lastsMs

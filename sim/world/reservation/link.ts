@@ -60,7 +60,7 @@ export class Link<M> {
         readonly a: SimulatedServer,
         readonly b: SimulatedServer,
         /** 0.01 ms. */
-        readonly delay: number,
+        public delay: number,
         readonly capacityKbps: number,
         receive: (direction: Direction<M>, message: M) => void,
     ) {
@@ -74,6 +74,6 @@ export class Link<M> {
 
     /** Both ends believe it to be up, and it is. */
     get isUsable(): boolean {
-        return this.passes && this.there.isUp && this.back.isUp
+        return this.passes && this.there.isUp && this.back.isUp && this.a.isAlive && this.b.isAlive
     }
 }

@@ -64,17 +64,20 @@ export const startMs = 2000
 export function makeScenario(seed: number): Scenario {
     const random = new Random(seed)
     const kind = random.pick(topologyKinds)
-    const profile = random.chance(0.12) ? "calm" : random.chance(0.6) ? "faults" : "harsh"
+    const profile = random.chance(0.1) ? "calm" : random.chance(0.5) ? "faults" : "harsh"
     const mode = random.chance(0.45) ? "guided" : random.chance(0.7) ? "window" : "mixed"
     const size = random.chance(0.15) ? 5 + random.below(26) : 5 + random.below(11)
     const baseKbps = random.pick([64, 100, 384, 1500])
     // Scarce: a few sessions fill a link, often to the last kbit/s or with one too few.
     const scarce = random.chance(0.6)
-    const dspScarce = random.chance(0.4)
+    const dspScarce = random.chance(0.25)
     const perLink = random.pick([0, 1, 1, 1, 2])
     const shared = limitsOf(random, mode)
     const harsh = profile === "harsh"
-    const share = (most: number) => (harsh && random.chance(0.8) ? random.between(0.002, most) : 0)
+    const worst = random.chance(0.2) ? 3 : 1
+    const share = (most: number) => (harsh && random.chance(0.8) ? random.between(0.002, most * worst) : 0)
+    // All at once, so that they compete for the same links at the same moment, or one after the other.
+    const opensWithinMs = random.pick([5, 500, 10_000])
     return {
         seed,
         kind,
@@ -84,7 +87,7 @@ export function makeScenario(seed: number): Scenario {
             id: `rs${index}`,
             limits: {
                 ...(mode === "mixed" ? limitsOf(random, random.chance(0.5) ? "guided" : "window") : shared),
-                dspUnits: dspScarce ? 4 + random.below(12) : 20 + random.below(60),
+                dspUnits: dspScarce ? 6 + random.below(16) : 30 + random.below(60),
                 dspUnitsPerLink: perLink,
             },
         })),
@@ -101,7 +104,7 @@ export function makeScenario(seed: number): Scenario {
                 .shuffle(Array.from({ length: size }, (_, server) => server))
                 .slice(0, 2 + random.below(Math.min(7, size - 1)))
                 .map(server => ({ server, dspUnits: 1 + random.below(dspScarce ? 4 : 6) })),
-            openMs: startMs + random.between(0, random.chance(0.5) ? 500 : 10_000),
+            openMs: startMs + random.between(0, opensWithinMs),
         })),
         jitterMs: random.pick([0, 0.2, 1, 4]),
         busyMs: startMs + random.between(12_000, 30_000),

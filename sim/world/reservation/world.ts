@@ -352,6 +352,13 @@ export class World {
         up(first)
     }
 
+    /** The way below takes longer or shorter from now on, and both ends measure it. */
+    setDelay(link: Link<WorldMessage>, delay: number): void {
+        this.trace.say(this.agenda.nowMs, () => `${link.a.id} - ${link.b.id} takes ${delay / 100} ms`)
+        link.delay = delay
+        for (const { from, isUp } of [link.there, link.back]) if (isUp) this.measure(from)
+    }
+
     crash(server: SimulatedServer): void {
         if (!server.isAlive) return
         server.isAlive = false

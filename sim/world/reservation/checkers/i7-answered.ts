@@ -11,33 +11,41 @@ import type { World } from "../world.ts"
 
 interface Pending {
     wish: DeliveredWish
+    sinceMs: number
     untilMs: number
 }
 
 export class AnsweredChecker implements Checker {
     readonly name = "I7"
-    readonly counts = { answersChecked: 0 }
+    readonly counts = { answersChecked: 0, answerMsMost: 0 }
+    /** Sources that have called a session active, and may have a tree of it to repair. */
+    private readonly active = new Map<string, SimulatedServer>()
     private readonly pending = new Map<string, Pending>()
     private readonly wishes = new Map<string, DeliveredWish>()
 
     constructor(private readonly world: World) {}
 
     onWish(wish: DeliveredWish): void {
-        const untilMs = this.world.agenda.nowMs + answerMostMs(wish.source.limits) + 2 * sampleMs
-        this.wishes.set(wish.sid, wish)
-        this.pending.set(wish.sid, { wish, untilMs })
+        const { sid, source } = wish
+        const { nowMs } = this.world.agenda
+        const mostMs = this.active.get(sid) === source ? answerMostMs(source.limits) : setupMostMs(source.limits)
+        this.wishes.set(sid, wish)
+        this.pending.set(sid, { wish, sinceMs: nowMs, untilMs: nowMs + mostMs + 2 * sampleMs })
     }
 
     onDrop(sid: string, source: SimulatedServer): void {
         if (this.pending.get(sid)?.wish.source === source) this.pending.delete(sid)
+        if (this.active.get(sid) === source) this.active.delete(sid)
     }
 
     onCrash(server: SimulatedServer): void {
+        for (const [sid, source] of this.active) if (source === server) this.active.delete(sid)
         for (const [sid, { wish }] of this.pending) if (wish.source === server) this.pending.delete(sid)
     }
 
     onReport(server: SimulatedServer, report: Report): void {
         const { sid, ep } = report
+        if (report.type === "active") this.active.set(sid, server)
         const wish = this.wishes.get(sid)
         if (!wish || wish.source !== server) return
         if (report.type !== "active") {
@@ -55,8 +63,10 @@ export class AnsweredChecker implements Checker {
             const reached = new Set(report.tree.map(({ rs }) => rs))
             if (!wish.destinations.every(({ rs }) => reached.has(rs))) return
         }
-        if (this.pending.get(sid)?.wish.source !== server) return
+        const pending = this.pending.get(sid)
+        if (pending?.wish.source !== server) return
         this.counts.answersChecked++
+        this.counts.answerMsMost = Math.max(this.counts.answerMsMost, this.world.agenda.nowMs - pending.sinceMs)
         this.pending.delete(sid)
     }
 
@@ -71,15 +81,16 @@ export class AnsweredChecker implements Checker {
     }
 }
 
-/**
- * A wish may find a broken tree: then the repair's attempts and waits bound it. Each attempt takes the setup limit and, once
- * confirmed, the answers' share of it.
- */
-export function answerMostMs(limits: ReservationLimits): number {
+/** Each attempt takes the setup limit and, once confirmed, the time for the answers; between two of them the source waits. */
+export function setupMostMs(limits: ReservationLimits): number {
     const attempts = limits.guidedAttempts + limits.windowAttempts
-    const setupMs = attempts * (2 * limits.setupMostMs + limits.retryMaxMs + limits.setupMostMs / 4)
+    return attempts * (2 * limits.setupMostMs + limits.retryMaxMs + limits.setupMostMs / 4)
+}
+
+/** As long as a wish may take that finds a tree that breaks: the repair has attempts and waits of its own. */
+export function answerMostMs(limits: ReservationLimits): number {
     let repairMs = 0
     for (let attempt = 0; attempt < limits.repairAttempts; attempt++)
         repairMs += 2 * limits.setupMostMs + Math.min(limits.repairMostMs, limits.repairFirstMs * 2 ** attempt)
-    return Math.max(setupMs, repairMs)
+    return Math.max(setupMostMs(limits), repairMs)
 }

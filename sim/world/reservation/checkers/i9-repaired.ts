@@ -92,7 +92,7 @@ export class RepairedChecker implements Checker {
         if (!broken) return
         const tookMs = nowMs - broken.brokenMs
         this.counts.repairs++
-        if (broken.possibleMs <= broken.brokenMs) {
+        if (broken.possibleMs <= broken.brokenMs && broken.looks > 0) {
             this.counts.repairsPossible++
             this.counts.repairMsTotal += tookMs
             this.counts.repairMsMost = Math.max(this.counts.repairMsMost, tookMs)
@@ -129,8 +129,10 @@ export class RepairedChecker implements Checker {
     private isBroken(sid: string) {
         if (this.broken.has(sid)) return
         const { nowMs } = this.world.agenda
+        const broken = { brokenMs: nowMs, possibleMs: nowMs, looks: 0 }
         this.counts.broken++
-        this.broken.set(sid, { brokenMs: nowMs, possibleMs: nowMs, looks: 0 })
+        this.broken.set(sid, broken)
+        this.look(sid, broken, false)
     }
 
     private rivals(sid: string): DeliveredWish[] {
