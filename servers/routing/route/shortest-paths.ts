@@ -165,14 +165,6 @@ export class ShortestPaths {
         return true
     }
 
-    /** The first vertex after the root on the way to `v`, or -1. Linear in the hops. */
-    nextHop(v: number): number {
-        if (this.parent[v] === none) return none
-        let step = v
-        while (this.parent[step] !== this.root) step = this.parent[step]
-        return step
-    }
-
     /** The subtree below `top`, whose tree edge became dearer, leaves the tree and comes back at least cost. */
     private rejoin(top: number): void {
         const { graph, distance, affected, isAffected } = this
