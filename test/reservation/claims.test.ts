@@ -255,6 +255,19 @@ describe("the source [claims 14-17]", () => {
             assert.deepEqual(network.held(), [])
         }
     })
+
+    test("[claim 17] one that is late does not count either when the server has been too busy to look at its clock", () => {
+        const network = windows(["a d 10"])
+        network.loses = is("resv", "d")
+        network.wish("a", ["d"])
+        network.pass(100)
+        const [{ message }] = network.messages("resv")
+        const effects = network.at("a").step({ type: "message", from: "d", message }, 351)
+        assert.equal(
+            effects.some(effect => effect.type === "send" && effect.message.t === "conf"),
+            false,
+        )
+    })
 })
 
 /** Claims 18 and 20 share what they say of each kind of server. */

@@ -180,8 +180,9 @@ export class Source implements SourceEars {
     notified(attempt: Attempt, dests: Resv["dests"]) {
         const session = this.sessions.get(attempt.sid)
         const trial = session?.trial
-        // [claim 17] The attempt of a notification that comes too late is over.
+        // [claim 17] The attempt of a notification that comes too late is over, though its end may not have been looked at yet.
         if (!session || trial?.attempt !== attempt || attempt.state !== "reserving") return
+        if (trial.deadlineMs < this.context.nowMs) return
         for (const { id, bandwidth, dsp } of dests) {
             if (bandwidth === 1 && dsp === 1) trial.notified.add(id)
             else if (dsp === 0) {
@@ -214,7 +215,7 @@ export class Source implements SourceEars {
             return
         }
         const { trial } = session
-        if (trial?.attempt !== attempt || attempt.state !== "committed") return
+        if (trial?.attempt !== attempt || attempt.state !== "committed" || trial.deadlineMs < nowMs) return
         if (!attempt.request.dests.some(({ id }) => id === dest)) return
         trial.alive.set(dest, { heardMs: nowMs, via })
         if (trial.alive.size === attempt.request.dests.length) this.activate(session, trial)
