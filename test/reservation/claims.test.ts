@@ -424,6 +424,19 @@ describe("the window [claim 20]", () => {
         assert.deepEqual(network.said("req"), ["a > d", "d > e"])
     })
 
+    test("[claim 20] a request is too late when the window has passed, though the server was too busy to close it", () => {
+        const network = square(10)
+        network.loses = sent => sent.to === "d"
+        network.wish("a", ["m", "d"])
+        network.pass(50)
+        const request = (from: string) => network.messages("req").find(sent => sent.from === from && sent.to === "d")
+        const d = network.at("d")
+        d.step({ type: "message", from: "t", message: request("t")!.message }, 60)
+        d.step({ type: "message", from: "m", message: request("m")!.message }, 62.1)
+        d.step({ type: "tick" }, 63)
+        assert.equal(d.attempts()[0].upstream, "t")
+    })
+
     test("[claim 20] bandwidth is held towards the selected upstream neighbour only", () => {
         const network = square(11)
         network.wish("a", ["m", "d"])

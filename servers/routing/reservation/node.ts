@@ -44,6 +44,8 @@ export class Node {
         if (request.src === self || request.deadlineMs === 0 || context.isBuried(sid, ep)) return
         if (!Number.isFinite(context.view.linkDelay(from))) return
         const known = context.attempt(sid, ep)
+        // [claim 20] The window is over, though the server has not come to close it yet.
+        if (known?.state === "collecting" && known.collectUntilMs < nowMs) this.select(known)
         // S2: whoever asks after the selection is never used, also not to fall back on.
         if (known && known.state !== "collecting") return
         if (known?.candidates.some(candidate => candidate.from === from)) return
