@@ -50,6 +50,8 @@ export class TestNetwork {
     private readonly tables = new Map<string, RoutingTable>()
     private readonly alarms = new Map<string, number>()
     private version = 0
+    /** The link-state database of all, as it was when they were told last. */
+    private known = new Map<string, Advertisement>()
 
     /** `links`: "a b delayMs kbps kbpsBack"; 1000 kbit/s, and as much back, when it does not say. */
     static of(
@@ -78,7 +80,7 @@ export class TestNetwork {
                 neighbours: () => ids.filter(peer => this.link(self, peer)?.up),
                 isUp: peer => this.link(self, peer)?.up ?? false,
                 capacityKbps: peer => this.capacity(self, peer),
-                database: () => this.database(),
+                database: () => this.known,
             })
             const dspUnits = dsp[self] ?? limits.dspUnits ?? 100
             this.servers.set(self, new Reservation(self, view, index + 1, { ...limits, dspUnits }))
@@ -103,10 +105,11 @@ export class TestNetwork {
         return server
     }
 
-    /** Everybody knows the links and what is free on them as they are now. */
+    /** Everybody knows the links and what is free on them as they are now, and no change of it until the next time. */
     tellTopology(): void {
+        this.known = this.database()
         for (const [self, table] of this.tables) {
-            for (const [origin, advertisement] of this.database()) table.update(origin, advertisement)
+            for (const [origin, advertisement] of this.known) table.update(origin, advertisement)
             this.views.get(self)?.changed()
         }
     }
