@@ -583,6 +583,34 @@ describe("repair", () => {
         assert.equal(network.of("a", "degraded").length, 1)
         assert.deepEqual(network.held(), [])
     })
+
+    test("of a tree that is lost together with the better one that was being tried leaves no unit behind", () => {
+        const network = TestNetwork.of(["a d 1", "d x 20", "x e 20", "d e 1", "a y 40", "y e 30"], { reviewMs: 1000 })
+        network.cut("d", "e")
+        network.wish("a", ["e"])
+        network.pass(1000)
+        assert.deepEqual(network.tree("a"), ["a > d", "d > x", "x > e"])
+        network.restore("d", "e")
+        network.delays = sent => (is("alive", "e", "d")(sent) ? 100 : 0)
+        while (network.at("a").attempts().length < 2) network.pass(1)
+        network.pass(50)
+        assert.deepEqual(
+            network
+                .at("a")
+                .attempts()
+                .map(({ state, children }) => [state, children]),
+            [
+                ["active", ["d"]],
+                ["committed", ["d"]],
+            ],
+        )
+        network.cut("a", "d")
+        network.pass(1000)
+        assert.deepEqual(network.tree("a"), ["a > y", "y > e"])
+        network.drop("a")
+        network.pass(5000)
+        assert.deepEqual(network.held(), [])
+    })
 })
 
 describe("a better tree", () => {
