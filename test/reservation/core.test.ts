@@ -126,6 +126,18 @@ describe("selecting and falling back", () => {
         assert.deepEqual(network.held(), ["t > d 950"])
     })
 
+    test("in transit it takes the next best one without holding anything as long as nobody below has notified it", () => {
+        const network = windows(["a t 10", "t v 10", "a u 10", "u v 10.5", "v d 50"])
+        network.wish("a", ["d"])
+        network.pass(50)
+        assert.equal(network.at("v").attempts()[0].upstream, "t")
+        network.cut("t", "v")
+        assert.equal(network.at("v").attempts()[0].upstream, "u")
+        assert.deepEqual(network.held(), ["a 1"])
+        network.pass(500)
+        assert.deepEqual(network.tree("a"), ["a > u", "u > v", "v > d"])
+    })
+
     test("a destination that cannot hold any way up says so, and the source need not wait for the limit", () => {
         const network = windows(["a d 10 1000 50"])
         network.wish("a", ["d"])

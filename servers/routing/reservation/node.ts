@@ -261,6 +261,8 @@ export class Node {
             }
             attempt.selected = this.bestCandidate(attempt)
             if (!attempt.selected) break
+            // In transit the way up is held once somebody below needs it.
+            if (attempt.role === "transit" && attempt.children.size === 0) return true
             if (context.ledger.hold(attempt.selected.from, sid, ep, request.bandwidth)) {
                 attempt.upHeld = true
                 this.announce(attempt)
