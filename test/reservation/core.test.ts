@@ -138,6 +138,17 @@ describe("selecting and falling back", () => {
         assert.deepEqual(network.tree("a"), ["a > u", "u > v", "v > d"])
     })
 
+    test("the usage count that is handed on is that of the neighbour that could be taken in the end", () => {
+        // d prefers m (count 1), but its own way to it is full; by t it is the first destination on the way to e.
+        const network = windows(["a t 10", "t d 10", "a m 10", "m d 11 1000 50", "d e 10"])
+        network.wish("a", ["m", "d", "e"])
+        network.pass(500)
+        assert.deepEqual(network.tree("a"), ["a > m", "a > t", "d > e", "t > d"])
+        const [request] = network.messages("req").filter(({ from }) => from === "d")
+        assert.equal(request.message.usageCount, 1)
+        assert.equal(request.message.delaySoFar, 3000)
+    })
+
     test("a destination that cannot hold any way up says so, and the source need not wait for the limit", () => {
         const network = windows(["a d 10 1000 50"])
         network.wish("a", ["d"])

@@ -93,8 +93,6 @@ export class Node {
         attempt.state = "reserving"
         attempt.selected = candidate
         const isDestination = attempt.role === "destination"
-        // [claims 18, 20] A server in transit leaves the usage count as it is.
-        attempt.usageCount = candidate.usageCount + (isDestination ? 1 : 0)
         if (isDestination) {
             const { dspUnits } = attempt
             const links = mixedLinks(attempt, 0) * context.limits.dspUnitsPerLink
@@ -125,6 +123,8 @@ export class Node {
         const { sid, request, selected } = attempt
         const delaySoFar = selected?.delaySoFar ?? 0
         const leftMs = request.deadlineMs - (nowMs - attempt.arrivedMs)
+        // [claims 18, 20] A server in transit leaves the usage count as it is.
+        attempt.usageCount = (selected?.usageCount ?? 0) + (attempt.role === "destination" ? 1 : 0)
         const { usageCount } = attempt
         const ask = (to: string) => {
             const linkDelay = view.linkDelay(to)
