@@ -149,6 +149,14 @@ describe("selecting and falling back", () => {
         assert.equal(request.message.delaySoFar, 3000)
     })
 
+    test("whoever cannot hold its way up leaves those below to others that had asked them", () => {
+        const network = windows(["a t 10 1000 50", "t d 10", "a u 10", "u d 10.5"])
+        network.wish("a", ["d"])
+        network.pass(300)
+        assert.deepEqual(network.said("rerr"), ["t > d"])
+        assert.deepEqual(network.tree("a"), ["a > u", "u > d"])
+    })
+
     test("a destination that cannot hold any way up says so, and the source need not wait for the limit", () => {
         const network = windows(["a d 10 1000 50"])
         network.wish("a", ["d"])

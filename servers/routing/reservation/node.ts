@@ -271,7 +271,9 @@ export class Node {
         }
         if (ownLink && first) {
             attempt.selected = first
-            const dests = covered(attempt, context.self)
+            // By windows those below may still find another way.
+            const below = request.tree ? covered(attempt, context.self) : []
+            const dests = attempt.role === "destination" ? [context.self] : below
             this.tellUp(
                 attempt,
                 dests.map(id => ({ id, bandwidth: 0, dsp: 1 })),
