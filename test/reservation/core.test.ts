@@ -340,6 +340,28 @@ describe("another attempt", () => {
         assert.deepEqual(network.tree("a"), ["a > u", "u > d"])
     })
 
+    test("goes around a link that is full only from the child to its parent, too", () => {
+        const network = TestNetwork.of(["a t 10", "t d 10", "a u 12", "u d 12"])
+        network.at("d").ledger.hold("t", "s9", 1, 950)
+        network.wish("a", ["d"])
+        network.pass(1000)
+        assert.deepEqual(network.tree("a"), ["a > u", "u > d"])
+        assert.equal(epochs(network, "a").length, 2)
+    })
+
+    test("names the link that is full, and only the destinations behind it, when there is no other way", () => {
+        for (const [from, to] of ["td", "dt"]) {
+            const network = TestNetwork.of(["a t 10", "t d 10", "t e 10"])
+            network.at(from).ledger.hold(to, "s9", 1, 950)
+            network.wish("a", ["d", "e"])
+            network.pass(5000)
+            assert.deepEqual(network.of("a", "refused")[0].short, [
+                { rs: "d", reason: "no-bandwidth", what: `100 kbit/s from ${from} to ${to}`, at: from, to },
+            ])
+            assert.deepEqual(network.held(), [`${from} > ${to} 950`])
+        }
+    })
+
     test("waits for a route, and is made at once when there is one", () => {
         const network = TestNetwork.of(["a t 10", "t d 10"])
         network.cut("t", "d")

@@ -271,14 +271,9 @@ export class Node {
         }
         if (ownLink && first) {
             attempt.selected = first
-            // By windows those below may still find another way.
-            const below = request.tree ? covered(attempt, context.self) : []
-            const dests = attempt.role === "destination" ? [context.self] : below
-            this.tellUp(
-                attempt,
-                dests.map(id => ({ id, bandwidth: 0, dsp: 1 })),
-            )
             if (request.tree) this.pathErrorUp(attempt, { from: context.self, to: first.from, reason: "no-bandwidth" })
+            // By windows those below may still find another way.
+            else if (attempt.role === "destination") this.tellUp(attempt, [{ id: context.self, bandwidth: 0, dsp: 1 }])
             attempt.selected = undefined
         }
         // Whoever is below, or may become so, has to look for another one.

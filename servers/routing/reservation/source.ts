@@ -251,8 +251,10 @@ export class Source implements SourceEars {
         if (session.current === attempt) return this.repair(session)
         // In window mode those below may still fall back on another neighbour.
         if (trial?.attempt !== attempt || !attempt.request.tree) return
-        const below = serversBelow(attempt.request, to)
-        const short = attempt.request.dests
+        const { tree, dests } = attempt.request
+        // Either end may have found the link too full.
+        const below = serversBelow(tree, tree.some(({ rs, parent }) => rs === from && parent === to) ? from : to)
+        const short = dests
             .filter(({ id }) => below.has(id))
             .map(({ id }) => shortOnLink(session, id, from, to, reason))
         this.fail(session, trial, short, false)
@@ -479,7 +481,7 @@ function linkText(from: string, to: string): string {
     return from < to ? `${from} ${to}` : `${to} ${from}`
 }
 
-function serversBelow({ tree = [] }: Req, top: string): Set<string> {
+function serversBelow(tree: NonNullable<Req["tree"]>, top: string): Set<string> {
     const below = new Set([top])
     for (let grew = true; grew; ) {
         grew = false
