@@ -362,6 +362,17 @@ describe("another attempt", () => {
         }
     })
 
+    test("is not made when all links of the source are full: bandwidth is what is named, not a path", () => {
+        const network = TestNetwork.of(["a d 10 50"])
+        network.wish("a", ["d"])
+        network.pass(5000)
+        assert.deepEqual(
+            network.of("a", "refused")[0].short.map(({ rs, reason }) => [rs, reason]),
+            [["d", "no-bandwidth"]],
+        )
+        assert.deepEqual(network.sent, [])
+    })
+
     test("waits for a route, and is made at once when there is one", () => {
         const network = TestNetwork.of(["a t 10", "t d 10"])
         network.cut("t", "d")

@@ -122,7 +122,8 @@ export class Source implements SourceEars {
         // A full link of this server has ended it already.
         if (session.trial === trial) {
             this.schedule(session)
-            if (attempt.forwardedTo.size === 0) this.fail(session, trial, wish.destinations.map(noPath), false)
+            // There are paths: none of them has room at its beginning.
+            if (attempt.forwardedTo.size === 0) this.fail(session, trial, this.missing(session, trial), false)
         }
     }
 
