@@ -648,6 +648,21 @@ describe("repair", () => {
         assert.deepEqual(network.held(), [])
     })
 
+    test("of a confirmed window tree that breaks before all have answered waits for the answers of the new way", () => {
+        // d and f answer at once, e late; t loses d in between.
+        const network = windows(["a t 10", "t d 10", "t f 10", "a m 10", "m e 10"])
+        network.delays = sent => (is("alive", "e")(sent) ? 100 : 0)
+        network.wish("a", ["d", "e", "f"])
+        const isConfirmed = () => network.messages("alive").some(({ from }) => from === "t")
+        while (!isConfirmed()) network.pass(1)
+        network.pass(15)
+        network.cut("t", "d")
+        network.pass(200)
+        assert.equal(network.of("a", "active").length, 0, "d is not connected")
+        network.pass(20_000)
+        assert.deepEqual(network.held(), [])
+    })
+
     test("of a tree that is lost together with the better one that was being tried leaves no unit behind", () => {
         const network = TestNetwork.of(["a d 1", "d x 20", "x e 20", "d e 1", "a y 40", "y e 30"], { reviewMs: 1000 })
         network.cut("d", "e")

@@ -250,8 +250,13 @@ export class Source implements SourceEars {
         if (reason === "no-path" || reason === "no-bandwidth" || reason === "too-many") this.avoid(from, to)
         const { trial } = session
         if (session.current === attempt) return this.repair(session)
-        // In window mode those below may still fall back on another neighbour.
-        if (trial?.attempt !== attempt || !attempt.request.tree) return
+        if (trial?.attempt !== attempt) return
+        if (!attempt.request.tree) {
+            // In window mode those below may still fall back on another neighbour, and then answer again.
+            for (const [dest, { via }] of trial.alive)
+                if (via.includes(from) && [dest, ...via][via.indexOf(from)] === to) trial.alive.delete(dest)
+            return
+        }
         const { tree, dests } = attempt.request
         // Either end may have found the link too full.
         const below = serversBelow(tree, tree.some(({ rs, parent }) => rs === from && parent === to) ? from : to)
