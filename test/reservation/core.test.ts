@@ -572,6 +572,14 @@ describe("a change", () => {
         assert.equal(epochs(network, "a").length, 2)
         assert.deepEqual(network.held(), lineHeld)
     })
+
+    test("a wish that names the source among the destinations, or one of them twice, means what it can mean", () => {
+        const network = TestNetwork.of(["a t 10", "t d 10"])
+        network.wish("a", ["d", "a", "d"])
+        network.pass(200)
+        assert.deepEqual(network.tree("a"), ["a > t", "t > d"])
+        assert.deepEqual(network.held(), lineHeld)
+    })
 })
 
 describe("repair", () => {

@@ -12,7 +12,7 @@ import { type Attempt, newAttempt } from "./attempt.ts"
 import type { Context } from "./context.ts"
 import { DueList } from "./due-list.ts"
 import { guidedTree } from "./guided-tree.ts"
-import type { BandwidthGraph, Shortage, Wish } from "./model.ts"
+import type { BandwidthGraph, Destination, Shortage, Wish } from "./model.ts"
 import type { Node, SourceEars } from "./node.ts"
 import {
     attemptsOf,
@@ -41,7 +41,8 @@ export class Source implements SourceEars {
 
     // ---- wishes --------------------------------------------------------------------------------------------------------------
 
-    wish(wish: Wish) {
+    wish(wanted: Wish) {
+        const wish = { ...wanted, destinations: others(wanted.destinations, this.context.self) }
         const { sid, version } = wish
         const known = this.sessions.get(sid)
         if (known && version < known.wish.version) return
@@ -434,6 +435,13 @@ export class Source implements SourceEars {
 }
 
 const rememberedEpochs = 4096
+
+/** Each once, and not the source itself. */
+function others(destinations: readonly Destination[], self: string): Destination[] {
+    const each = new Map(destinations.map(one => [one.rs, one]))
+    each.delete(self)
+    return [...each.values()]
+}
 
 function isSame(a: Wish, b: Wish): boolean {
     return a.bandwidthKbps === b.bandwidthKbps && a.dspUnits === b.dspUnits && destinationText(a) === destinationText(b)
