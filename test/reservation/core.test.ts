@@ -580,6 +580,21 @@ describe("a change", () => {
         assert.deepEqual(network.tree("a"), ["a > t", "t > d"])
         assert.deepEqual(network.held(), lineHeld)
     })
+
+    test("units at the source are counted as they will be held, with the links of the tree that goes on", () => {
+        // Three links and one member are held; with four members the links stay.
+        const network = TestNetwork.of(["a b 10", "a c 10", "a d 10"], { dsp: { a: 6 } })
+        network.wish("a", ["b", "c", "d"])
+        network.pass(200)
+        assert.equal(network.at("a").ledger.dspHeld(), 4)
+        network.wish("a", ["b", "c", "d"], { dspUnits: 4 })
+        assert.deepEqual(network.of("a", "degraded")[0]?.short, [
+            { rs: "a", reason: "no-dsp", what: "7 DSP units needed at a, 6 free", at: "a" },
+        ])
+        network.wish("a", ["b", "c", "d"], { dspUnits: 3 })
+        network.pass(200)
+        assert.equal(network.at("a").ledger.dspHeld(), 6)
+    })
 })
 
 describe("repair", () => {

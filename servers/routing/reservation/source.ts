@@ -330,13 +330,13 @@ export class Source implements SourceEars {
         const { ledger, limits } = this.context
         const { sid, destinations, dspUnits } = session.wish
         const links = destinations.length > 0 ? limits.dspUnitsPerLink : 0
-        const missing = dspUnits + links - ledger.dspOf(sid) - ledger.dspFree()
-        return missing > 0 ? this.dspShortage(session, links) : undefined
+        const needed = ledger.dspWith(sid, dspUnits, links)
+        return needed > ledger.dspOf(sid) + ledger.dspFree() ? this.dspShortage(session, links) : undefined
     }
 
     private dspShortage({ wish }: SourceSession, links: number): Shortage {
         const { self, ledger } = this.context
-        const needed = wish.dspUnits + links
+        const needed = ledger.dspWith(wish.sid, wish.dspUnits, links)
         const what = `${needed} DSP units needed at ${self}, ${ledger.dspFree() + ledger.dspOf(wish.sid)} free`
         return { rs: self, reason: "no-dsp", what: clip(what), at: self }
     }
