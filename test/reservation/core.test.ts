@@ -542,6 +542,22 @@ describe("a change", () => {
         assert.equal(epochs(network, "a").length, 1)
     })
 
+    test("of a guided tree is guided as well, however much the links carry: what the session has itself counts as free", () => {
+        for (const [kbps, wanted] of [
+            [100, 100],
+            [4294967295, 10_000_000],
+        ]) {
+            const network = TestNetwork.of([`a t 10 ${kbps}`, `t d 10 ${kbps}`])
+            network.wish("a", ["d"], { bandwidthKbps: wanted })
+            network.pass(200)
+            network.tellTopology()
+            network.wish("a", ["d"], { bandwidthKbps: wanted, dspUnits: 2 })
+            network.pass(200)
+            assert.equal(network.of("a", "active").length, 2)
+            for (const { message } of network.messages("req")) assert.ok(message.tree)
+        }
+    })
+
     test("of the source: the new one makes its tree with later epochs while that of the old one goes on", () => {
         const network = TestNetwork.of(["a t 10 100", "t d 10 100"])
         network.wish("a", ["d"])

@@ -557,7 +557,7 @@ function creditedGraph(graph: BandwidthGraph, current: Attempt | undefined): Ban
         const w = graph.indexOf.get(to)
         if (v === undefined || w === undefined) return
         for (let e = graph.start[v]; e < graph.start[v + 1]; e++)
-            if (graph.head[e] === w) freeKbps[e] += current.request.bandwidth
+            if (graph.head[e] === w) freeKbps[e] = Math.min(0x7fffffff, freeKbps[e] + current.request.bandwidth)
     }
     for (const { rs, parent } of tree) {
         credit(rs, parent)
