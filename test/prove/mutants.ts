@@ -14,6 +14,8 @@ export interface Mutant {
     name: string
     /** What is broken, as people say it. */
     what: string
+    /** Usually enough to notice it: tried first, before the seeds from 1 on. */
+    seed: number
     file: string
     find: string
     replace: string
@@ -26,6 +28,7 @@ export const mutants: readonly Mutant[] = [
     {
         name: "capacity-off-by-one",
         what: "a link takes one kbit/s more than it has",
+        seed: 5,
         file: `${folder}/ledger.ts`,
         find: "if (this.free(peer, sid) < kbps) return false",
         replace: "if (this.free(peer, sid) + 1 < kbps) return false",
@@ -33,6 +36,7 @@ export const mutants: readonly Mutant[] = [
     {
         name: "late-candidates",
         what: "a request that comes after the selection may still become the way up [S2]",
+        seed: 20,
         file: `${folder}/node.ts`,
         find: 'if (known && known.state !== "collecting") return',
         replace: 'if (known && known.state === "committed") return',
@@ -40,6 +44,7 @@ export const mutants: readonly Mutant[] = [
     {
         name: "no-tombstone",
         what: "a late request revives an attempt that is over [S3]",
+        seed: 94,
         file: `${folder}/context.ts`,
         find: "return this.tombstones.has(tombstoneOf(sid, ep))",
         replace: "return false",
@@ -47,6 +52,7 @@ export const mutants: readonly Mutant[] = [
     {
         name: "forward-before-select",
         what: "a server passes the request on before it has selected its upstream neighbour [S1]",
+        seed: 3,
         file: `${folder}/node.ts`,
         find: "context.add(attempt)\n        if (request.window === 0)",
         replace: "context.add(attempt)\n        this.forward(attempt)\n        if (request.window === 0)",
@@ -54,6 +60,7 @@ export const mutants: readonly Mutant[] = [
     {
         name: "commit-early",
         what: "the session is active as soon as one destination has answered [S4]",
+        seed: 1,
         file: `${folder}/source.ts`,
         find: "if (trial.alive.size === attempt.request.dests.length) this.activate(session, trial)",
         replace: "if (trial.alive.size > 0) this.activate(session, trial)",
@@ -61,6 +68,7 @@ export const mutants: readonly Mutant[] = [
     {
         name: "dsp-not-freed",
         what: "an attempt that is over keeps its DSP units",
+        seed: 1,
         file: `${folder}/context.ts`,
         find: "this.ledger.releaseDsp(sid, ep)",
         replace: "",
@@ -68,6 +76,7 @@ export const mutants: readonly Mutant[] = [
     {
         name: "no-teardown",
         what: "a server that hears no refresh any more keeps what it holds",
+        seed: 2,
         file: `${folder}/node.ts`,
         find: "attempt.expiresMs = nowMs + limits.leaseMs",
         replace: "attempt.expiresMs = Number.POSITIVE_INFINITY",
@@ -75,6 +84,7 @@ export const mutants: readonly Mutant[] = [
     {
         name: "no-parent-lease",
         what: "a parent keeps the link to a child that it hears nothing of any more",
+        seed: 120,
         file: `${folder}/node.ts`,
         find: "child.leaseMs = this.context.nowMs + this.context.limits.leaseMs",
         replace: "child.leaseMs = Number.POSITIVE_INFINITY",

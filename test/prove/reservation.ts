@@ -16,8 +16,6 @@ export interface ProofOptions {
     seeds: readonly number[]
     mutants: boolean
     progress(line: string): void
-    /** Most seeds that a mutant is given; by default `mutantSeeds`. */
-    mutantSeeds?: number
 }
 
 export interface Proved {
@@ -65,7 +63,7 @@ export async function proveReservation(options: ProofOptions): Promise<Proved> {
         }
     })
     broken.sort((a, b) => a.seed - b.seed)
-    const caught = options.mutants ? await catchMutants(options.mutantSeeds ?? mutantSeeds, progress) : []
+    const caught = options.mutants ? await catchMutants(mutants, mutantSeeds, progress) : []
     const figures = {
         seeds: seeds.length,
         events,
@@ -80,24 +78,26 @@ export async function proveReservation(options: ProofOptions): Promise<Proved> {
     return { broken, caught, figures: rounded(figures) }
 }
 
-/** Each mutant over seeds from 1 on until a checker objects. */
-export async function catchMutants(seeds: number, progress: (line: string) => void): Promise<Caught[]> {
-    const waiting = mutants.map(mutant => ({ mutant, code: makeMutant(mutant) }))
+/** Each mutant over its own seed, then over those from 1 on, until a checker objects. */
+export async function catchMutants(
+    list: readonly Mutant[],
+    seeds: number,
+    progress: (line: string) => void,
+): Promise<Caught[]> {
+    const waiting = list.map(mutant => ({ mutant, code: makeMutant(mutant) }))
     const caught: Caught[] = []
     await withWorkers(Math.min(availableParallelism(), waiting.length), async ask => {
         for (let next = waiting.shift(); next; next = waiting.shift()) {
             const { mutant, code } = next
             const found: Caught = { mutant }
-            for (let from = 1; from <= seeds && !found.by; from += block) {
-                const { results } = await ask({
-                    code,
-                    from,
-                    to: Math.min(seeds, from + block - 1),
-                    stopAtViolation: true,
-                })
+            const own = { from: mutant.seed, to: mutant.seed }
+            for (const part of [own, ...blocksOf(Array.from({ length: seeds }, (_, index) => index + 1))]) {
+                const { results } = await ask({ code, ...part, stopAtViolation: true })
                 // A mutant that throws is broken, not caught.
                 const last = results.find(({ violation }) => violation?.checker.startsWith("I"))
-                if (last?.violation) found.by = { seed: last.seed, ...last.violation }
+                if (!last?.violation) continue
+                found.by = { seed: last.seed, ...last.violation }
+                break
             }
             const { by } = found
             progress(

@@ -28,9 +28,9 @@ export function isFeasible(world: World, wish: DeliveredWish, rivals: readonly D
         let rivalUnits = 0
         for (const rival of rivals) {
             const there = rival.source === server ? rival : rival.destinations.find(({ rs }) => rs === server.id)
-            if (there) rivalUnits += there.dspUnits + server.directions.size * limits.dspUnitsPerLink
+            if (there) rivalUnits += there.dspUnits + linksMost(server, rival) * limits.dspUnitsPerLink
         }
-        const needed = units + server.directions.size * limits.dspUnitsPerLink
+        const needed = units + linksMost(server, wish) * limits.dspUnitsPerLink
         if (ledger.dspHeld() - ledger.dspOf(sid) + rivalUnits + needed > limits.dspUnits) return false
     }
     const isFree = (from: SimulatedServer, to: SimulatedServer) =>
@@ -47,6 +47,11 @@ export function isFeasible(world: World, wish: DeliveredWish, rivals: readonly D
             free[index] <= Math.floor(Math.max(all[index] * detourShare, all[index] + detourFloor))
         )
     })
+}
+
+/** Links of one server in any tree of the wish: each leads to the source or to a destination of its own. */
+function linksMost(server: SimulatedServer, { destinations }: DeliveredWish): number {
+    return Math.min(server.directions.size, destinations.length)
 }
 
 /** Both directions, in truth and as the source was told. */
