@@ -36,7 +36,7 @@ export class Reservation {
         this.source.node = this.node
     }
 
-    /** What is held here. Members that join are counted in by the event `members`; only reading is for others. */
+    /** What is held here. Who counts those in that are in a session (`holdPresent`) does so here; all else only reads. */
     get ledger(): Ledger {
         return this.context.ledger
     }
@@ -51,9 +51,6 @@ export class Reservation {
                 break
             case "drop":
                 this.source.drop(event.sid)
-                break
-            case "members":
-                context.ledger.holdPresent(event.sid, event.dspUnits)
                 break
             case "message":
                 this.onMessage(event.from, event.message)

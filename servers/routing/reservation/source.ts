@@ -90,6 +90,7 @@ export class Source implements SourceEars {
         const { wish } = session
         campaign.attempts++
         session.lastEp = Math.max(session.lastEp + 1, wish.version * reservationLimits.epochsPerVersion + 1)
+        context.out.push({ type: "trying", sid: wish.sid, ep: session.lastEp, kind: campaign.kind })
         const attempt = newAttempt(this.requestFor(session), context.self)
         attempt.dspUnits = wish.dspUnits
         attempt.arrivedMs = context.nowMs
