@@ -58,7 +58,7 @@ function measure(list: Network[], seed: number, progress: (line: string) => void
         progress(
             `  ${network.name.padEnd(15)} ${load.erlangs.toFixed(1)} erlangs: shortest paths block ` +
                 `${percent(load.blockingSpt)}, the reservation ${percent(load.blockingGuided)} with ` +
-                `${load.epochsMean.toFixed(2)} epochs${hasChoice ? "" : " (too few links to choose from)"}`,
+                `${load.attemptsMean.toFixed(2)} tries${hasChoice ? "" : " (too few links to choose from)"}`,
         )
     }
     if (meshed.length === 0) throw new Error("no network is meshed")

@@ -3,7 +3,6 @@
  * do not look at bandwidth, and how many with the real reservation; the same arrivals for both.
  */
 
-import { reservationLimits } from "../../protocol/reservation.ts"
 import type { BandwidthGraph, ReservationLimits } from "../../servers/routing/reservation/model.ts"
 import { Random } from "../../sim/world/random.ts"
 import type { Network } from "../data/network.ts"
@@ -38,8 +37,8 @@ export interface LoadResult {
     erlangs: number
     blockingSpt: number
     blockingGuided: number
-    /** Epochs of a session: tries until it was active or refused, and trees that came to be much better later. */
-    epochsMean: number
+    /** Of a session, until it was active or refused. */
+    attemptsMean: number
 }
 
 export function measureLoad({ graph }: Network, seed: number, sessions: number): LoadResult {
@@ -104,7 +103,7 @@ function blockingOfReservation(
     arrivals: readonly Arrival[],
     erlangs: number,
     seed: number,
-): Pick<LoadResult, "blockingGuided" | "epochsMean"> {
+): Pick<LoadResult, "blockingGuided" | "attemptsMean"> {
     const network = new ReserveNetwork({
         graph,
         seed,
@@ -114,15 +113,14 @@ function blockingOfReservation(
     })
     const { agenda } = network
     const active = new Set<string>()
-    const epochs = new Map<string, number>()
-    network.onSend = (_, { message }) => {
-        if (message.t === "req") epochs.set(message.sid, Math.max(epochs.get(message.sid) ?? 0, message.ep))
+    let attempts = 0
+    network.onTrying = ({ kind }) => {
+        if (kind === "setup") attempts++
     }
     network.onOutcome = (rs, effect) => {
         if (effect.type === "degraded") throw new Error(`${effect.sid} was degraded at ${rs}, and nothing had failed`)
         if (effect.type === "active") active.add(effect.sid)
     }
-    let attempts = 0
     let counted = 0
     let blocked = 0
     for (const [i, { at, holdMs, source, destinations }] of arrivals.entries()) {
@@ -144,12 +142,10 @@ function blockingOfReservation(
                 if (!active.has(sid)) blocked++
             }
             network.feed(server, { type: "drop", sid })
-            attempts += (epochs.get(sid) ?? 0) % reservationLimits.epochsPerVersion
-            epochs.delete(sid)
             active.delete(sid)
         })
     }
     agenda.runUntil(arrivals[arrivals.length - 1].at * intervalMs(erlangs) + 60 * meanHoldMs)
     if (network.held() !== 0) throw new Error(`${network.held()} units are held for sessions that are over`)
-    return { blockingGuided: blocked / counted, epochsMean: attempts / arrivals.length }
+    return { blockingGuided: blocked / counted, attemptsMean: attempts / arrivals.length }
 }

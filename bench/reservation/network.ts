@@ -49,6 +49,7 @@ export class ReserveNetwork {
     /** Shortest delays from each server, 0.01 ms. */
     readonly delays: readonly (readonly number[])[]
     onSend: (from: string, effect: Effect<"send">) => void = () => {}
+    onTrying: (effect: Effect<"trying">) => void = () => {}
     onOutcome: (rs: string, effect: Effect<"active" | "refused" | "degraded">) => void = () => {}
     private readonly capacityKbps: Int32Array
     /** What each direction has free as advertised; the graph has the smaller of both. */
@@ -157,7 +158,8 @@ export class ReserveNetwork {
             const { to } = link
             const event = { type: "message", from: server.id, message: effect.message } as const
             this.agenda.in(this.options.graph.delay[link.edge] / 100, () => this.feed(to, event))
-        } else if (effect.type !== "tree") this.onOutcome(server.id, effect)
+        } else if (effect.type === "trying") this.onTrying(effect)
+        else if (effect.type !== "tree") this.onOutcome(server.id, effect)
     }
 
     /** One pending timer a server: the earliest. */

@@ -32,7 +32,7 @@ export interface Setups {
     delayStretch: number
     /** From the wish until the source has all notifications, in round trips to the farthest destination ... */
     setupRtts: number
-    /** ... and what anyone has sent until then, other than the confirmations of earlier parts. */
+    /** ... and what anyone sends to reserve: all but the confirmations that come then. */
     messages: number
     /** The same until the session is active, with everything. */
     activeRtts: number
