@@ -93,7 +93,8 @@ export class Context {
 
     /** Each attempt, also when some are buried meanwhile. */
     each(act: (attempt: Attempt) => void): void {
-        for (const epochs of [...this.attempts.values()]) for (const attempt of [...epochs.values()]) act(attempt)
+        for (const epochs of [...this.attempts.values()])
+            for (const attempt of [...epochs.values()]) if (epochs.get(attempt.ep) === attempt) act(attempt)
     }
 
     forgetTombstones(): void {

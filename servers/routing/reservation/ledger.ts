@@ -98,6 +98,13 @@ export class Ledger {
         return this.dsp.get(sid)?.total ?? 0
     }
 
+    /** What one session would hold with an epoch that needs this as well. */
+    dspWith(sid: string, members: number, links: number): number {
+        const account = this.dsp.get(sid)
+        // No epoch is 0.
+        return totalOf(account?.present ?? 0, new Map(account?.epochs).set(0, { members, links }))
+    }
+
     /** Sets what an epoch needs for its members and its links. False, and nothing changed, when there is not enough. */
     holdDsp(sid: string, ep: number, members: number, links: number): boolean {
         const account = this.dsp.get(sid)

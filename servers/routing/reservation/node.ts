@@ -44,6 +44,8 @@ export class Node {
         if (request.src === self || request.deadlineMs === 0 || context.isBuried(sid, ep)) return
         if (!Number.isFinite(context.view.linkDelay(from))) return
         const known = context.attempt(sid, ep)
+        // [claim 20] The window is over, though the server has not come to close it yet.
+        if (known?.state === "collecting" && known.collectUntilMs < nowMs) this.select(known)
         // S2: whoever asks after the selection is never used, also not to fall back on.
         if (known && known.state !== "collecting") return
         if (known?.candidates.some(candidate => candidate.from === from)) return
@@ -91,8 +93,6 @@ export class Node {
         attempt.state = "reserving"
         attempt.selected = candidate
         const isDestination = attempt.role === "destination"
-        // [claims 18, 20] A server in transit leaves the usage count as it is.
-        attempt.usageCount = candidate.usageCount + (isDestination ? 1 : 0)
         if (isDestination) {
             const { dspUnits } = attempt
             const links = mixedLinks(attempt, 0) * context.limits.dspUnitsPerLink
@@ -123,6 +123,8 @@ export class Node {
         const { sid, request, selected } = attempt
         const delaySoFar = selected?.delaySoFar ?? 0
         const leftMs = request.deadlineMs - (nowMs - attempt.arrivedMs)
+        // [claims 18, 20] A server in transit leaves the usage count as it is.
+        attempt.usageCount = (selected?.usageCount ?? 0) + (attempt.role === "destination" ? 1 : 0)
         const { usageCount } = attempt
         const ask = (to: string) => {
             const linkDelay = view.linkDelay(to)
@@ -259,6 +261,8 @@ export class Node {
             }
             attempt.selected = this.bestCandidate(attempt)
             if (!attempt.selected) break
+            // In transit the way up is held once somebody below needs it.
+            if (attempt.role === "transit" && attempt.children.size === 0) return true
             if (context.ledger.hold(attempt.selected.from, sid, ep, request.bandwidth)) {
                 attempt.upHeld = true
                 this.announce(attempt)
@@ -267,12 +271,9 @@ export class Node {
         }
         if (ownLink && first) {
             attempt.selected = first
-            const dests = covered(attempt, context.self)
-            this.tellUp(
-                attempt,
-                dests.map(id => ({ id, bandwidth: 0, dsp: 1 })),
-            )
             if (request.tree) this.pathErrorUp(attempt, { from: context.self, to: first.from, reason: "no-bandwidth" })
+            // By windows those below may still find another way.
+            else if (attempt.role === "destination") this.tellUp(attempt, [{ id: context.self, bandwidth: 0, dsp: 1 }])
             attempt.selected = undefined
         }
         // Whoever is below, or may become so, has to look for another one.

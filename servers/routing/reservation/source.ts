@@ -12,7 +12,7 @@ import { type Attempt, newAttempt } from "./attempt.ts"
 import type { Context } from "./context.ts"
 import { DueList } from "./due-list.ts"
 import { guidedTree } from "./guided-tree.ts"
-import type { BandwidthGraph, Shortage, Wish } from "./model.ts"
+import type { BandwidthGraph, Destination, Shortage, Wish } from "./model.ts"
 import type { Node, SourceEars } from "./node.ts"
 import {
     attemptsOf,
@@ -41,7 +41,8 @@ export class Source implements SourceEars {
 
     // ---- wishes --------------------------------------------------------------------------------------------------------------
 
-    wish(wish: Wish) {
+    wish(wanted: Wish) {
+        const wish = { ...wanted, destinations: others(wanted.destinations, this.context.self) }
         const { sid, version } = wish
         const known = this.sessions.get(sid)
         if (known && version < known.wish.version) return
@@ -123,7 +124,8 @@ export class Source implements SourceEars {
         // A full link of this server has ended it already.
         if (session.trial === trial) {
             this.schedule(session)
-            if (attempt.forwardedTo.size === 0) this.fail(session, trial, wish.destinations.map(noPath), false)
+            // There are paths: none of them has room at its beginning.
+            if (attempt.forwardedTo.size === 0) this.fail(session, trial, this.missing(session, trial), false)
         }
     }
 
@@ -181,8 +183,9 @@ export class Source implements SourceEars {
     notified(attempt: Attempt, dests: Resv["dests"]) {
         const session = this.sessions.get(attempt.sid)
         const trial = session?.trial
-        // [claim 17] The attempt of a notification that comes too late is over.
+        // [claim 17] The attempt of a notification that comes too late is over, though its end may not have been looked at yet.
         if (!session || trial?.attempt !== attempt || attempt.state !== "reserving") return
+        if (trial.deadlineMs < this.context.nowMs) return
         for (const { id, bandwidth, dsp } of dests) {
             if (bandwidth === 1 && dsp === 1) trial.notified.add(id)
             else if (dsp === 0) {
@@ -215,7 +218,7 @@ export class Source implements SourceEars {
             return
         }
         const { trial } = session
-        if (trial?.attempt !== attempt || attempt.state !== "committed") return
+        if (trial?.attempt !== attempt || attempt.state !== "committed" || trial.deadlineMs < nowMs) return
         if (!attempt.request.dests.some(({ id }) => id === dest)) return
         trial.alive.set(dest, { heardMs: nowMs, via })
         if (trial.alive.size === attempt.request.dests.length) this.activate(session, trial)
@@ -249,10 +252,17 @@ export class Source implements SourceEars {
         if (reason === "no-path" || reason === "no-bandwidth" || reason === "too-many") this.avoid(from, to)
         const { trial } = session
         if (session.current === attempt) return this.repair(session)
-        // In window mode those below may still fall back on another neighbour.
-        if (trial?.attempt !== attempt || !attempt.request.tree) return
-        const below = serversBelow(attempt.request, to)
-        const short = attempt.request.dests
+        if (trial?.attempt !== attempt) return
+        if (!attempt.request.tree) {
+            // In window mode those below may still fall back on another neighbour, and then answer again.
+            for (const [dest, { via }] of trial.alive)
+                if (via.includes(from) && [dest, ...via][via.indexOf(from)] === to) trial.alive.delete(dest)
+            return
+        }
+        const { tree, dests } = attempt.request
+        // Either end may have found the link too full.
+        const below = serversBelow(tree, tree.some(({ rs, parent }) => rs === from && parent === to) ? from : to)
+        const short = dests
             .filter(({ id }) => below.has(id))
             .map(({ id }) => shortOnLink(session, id, from, to, reason))
         this.fail(session, trial, short, false)
@@ -321,13 +331,13 @@ export class Source implements SourceEars {
         const { ledger, limits } = this.context
         const { sid, destinations, dspUnits } = session.wish
         const links = destinations.length > 0 ? limits.dspUnitsPerLink : 0
-        const missing = dspUnits + links - ledger.dspOf(sid) - ledger.dspFree()
-        return missing > 0 ? this.dspShortage(session, links) : undefined
+        const needed = ledger.dspWith(sid, dspUnits, links)
+        return needed > ledger.dspOf(sid) + ledger.dspFree() ? this.dspShortage(session, links) : undefined
     }
 
     private dspShortage({ wish }: SourceSession, links: number): Shortage {
         const { self, ledger } = this.context
-        const needed = wish.dspUnits + links
+        const needed = ledger.dspWith(wish.sid, wish.dspUnits, links)
         const what = `${needed} DSP units needed at ${self}, ${ledger.dspFree() + ledger.dspOf(wish.sid)} free`
         return { rs: self, reason: "no-dsp", what: clip(what), at: self }
     }
@@ -427,6 +437,13 @@ export class Source implements SourceEars {
 
 const rememberedEpochs = 4096
 
+/** Each once, and not the source itself. */
+function others(destinations: readonly Destination[], self: string): Destination[] {
+    const each = new Map(destinations.map(one => [one.rs, one]))
+    each.delete(self)
+    return [...each.values()]
+}
+
 function isSame(a: Wish, b: Wish): boolean {
     return a.bandwidthKbps === b.bandwidthKbps && a.dspUnits === b.dspUnits && destinationText(a) === destinationText(b)
 }
@@ -479,7 +496,7 @@ function linkText(from: string, to: string): string {
     return from < to ? `${from} ${to}` : `${to} ${from}`
 }
 
-function serversBelow({ tree = [] }: Req, top: string): Set<string> {
+function serversBelow(tree: NonNullable<Req["tree"]>, top: string): Set<string> {
     const below = new Set([top])
     for (let grew = true; grew; ) {
         grew = false
@@ -541,7 +558,7 @@ function creditedGraph(graph: BandwidthGraph, current: Attempt | undefined): Ban
         const w = graph.indexOf.get(to)
         if (v === undefined || w === undefined) return
         for (let e = graph.start[v]; e < graph.start[v + 1]; e++)
-            if (graph.head[e] === w) freeKbps[e] += current.request.bandwidth
+            if (graph.head[e] === w) freeKbps[e] = Math.min(0x7fffffff, freeKbps[e] + current.request.bandwidth)
     }
     for (const { rs, parent } of tree) {
         credit(rs, parent)
