@@ -1,5 +1,6 @@
 /**
  * `npm run prove -- <name> [--count N] [--seed S] [--json]`: the long proofs, each a function that tests run in a short form.
+ * `npm run prove -- [reservation] --seeds A..B [--no-mutants] [--json]` and `--seed S --trace [--all]`: the reservation's.
  * Progress goes to standard error, the figures are the last line of standard output.
  */
 
@@ -12,12 +13,31 @@ interface Proof {
     what: string
     /** Rounds when none are asked for. */
     count: number
-    run(count: number, seed: number, progress: (line: string) => void): Promise<Figures>
+    /** Reservation only: `mutants` are run as well. */
+    run(count: number, seed: number, progress: (line: string) => void, mutants: boolean): Promise<Figures>
     /** What the figures break, or "". */
     wrong(figures: Figures): string
 }
 
 const proofs: Record<string, Proof> = {
+    reservation: {
+        what: "routing servers that crash, cut and lose messages break none of I1-I9, and each broken rule is noticed",
+        count: 2000,
+        async run(count, seed, progress, withMutants) {
+            const { proveReservation } = await import("./reservation.ts")
+            const seeds = Array.from({ length: count }, (_, round) => seed + round)
+            const { broken, figures } = await proveReservation({ seeds, mutants: withMutants, progress })
+            for (const { seed, violation } of broken) {
+                progress(`seed ${seed}, ${violation?.checker}: ${violation?.seen}`)
+                progress(`    again: npm run prove -- --seed ${seed} --trace`)
+            }
+            return figures
+        },
+        wrong({ violations, mutants, mutantsCaught }) {
+            if (violations > 0) return `${violations} seeds break a rule`
+            return mutantsCaught < mutants ? `${mutants - mutantsCaught} of ${mutants} mutants are not noticed` : ""
+        },
+    },
     kills: {
         what: "kill -9 of the group server in the middle of bookings loses and doubles nothing acknowledged",
         count: 100,
@@ -72,7 +92,12 @@ const proofs: Record<string, Proof> = {
 
 function usage(problem: string): never {
     const names = Object.entries(proofs).map(([name, { what, count }]) => `  ${name}  ${what} (${count} times)`)
-    const text = [problem, "", "usage: npm run prove -- <name> [--count N] [--seed S] [--json]", "", ...names]
+    const text = [
+        ...[problem, "", "usage: npm run prove -- <name> [--count N] [--seed S] [--json]"],
+        "       npm run prove -- --seeds A..B [--no-mutants] [--json]     the reservation over these seeds",
+        "       npm run prove -- --seed S --trace [--all]                 the story of one seed; --all: with keep-alives",
+        ...["", ...names],
+    ]
     process.stderr.write(`${text.join("\n")}\n`)
     process.exit(2)
 }
@@ -80,28 +105,52 @@ function usage(problem: string): never {
 function parse() {
     try {
         const text = { type: "string" } as const
-        const options = { count: text, seed: text, json: { type: "boolean" } as const }
+        const flag = { type: "boolean" } as const
+        const options = { count: text, seed: text, seeds: text, json: flag, trace: flag, all: flag, "no-mutants": flag }
         const { values, positionals } = parseArgs({ options, allowPositionals: true })
         const number = (name: string, value: string | undefined, otherwise: number) => {
             const given = value === undefined ? otherwise : Number(value)
             return Number.isInteger(given) && given > 0 ? given : usage(`--${name}: a positive integer is needed`)
         }
-        const [name, ...rest] = positionals
+        const isReservation = values.seeds !== undefined || values.trace === true
+        const [name = isReservation ? "reservation" : undefined, ...rest] = positionals
         if (name === undefined || rest.length > 0) return usage("one proof is needed")
         if (!Object.hasOwn(proofs, name)) return usage(`no proof ${name}`)
+        if (isReservation && name !== "reservation") return usage("--seeds and --trace are of the reservation")
         const proof = proofs[name]
-        const count = number("count", values.count, proof.count)
-        const seed = number("seed", values.seed, 1 + Math.floor(Math.random() * 0x7ffffffe))
-        return { name, proof, count, seed, json: values.json === true }
+        const [from, to = from, ...more] = (values.seeds ?? "").split("..")
+        if (more.length > 0 || (values.seeds !== undefined && (values.seed ?? values.count) !== undefined))
+            return usage("--seeds A..B, without --seed and --count")
+        const first = values.seeds === undefined ? values.seed : from
+        const seed = number("seed", first, 1 + Math.floor(Math.random() * 0x7ffffffe))
+        const last = values.seeds === undefined ? undefined : number("seeds", to, seed)
+        if (last !== undefined && last < seed) return usage("--seeds A..B: A is not after B")
+        const count = last === undefined ? number("count", values.count, proof.count) : last - seed + 1
+        const { json = false, trace = false, all = false, "no-mutants": noMutants = false } = values
+        return { name, proof, count, seed, json, trace, all, mutants: !noMutants }
     } catch (error) {
         return usage((error as Error).message)
     }
 }
 
-const { name, proof, count, seed, json } = parse()
+/** The story of one seed, for people. */
+async function tell(seed: number, everything: boolean): Promise<never> {
+    const { runSeed } = await import("../../sim/world/reservation/run.ts")
+    const reader = (line: string) => process.stdout.write(`${line}\n`)
+    const { violation, hash, events } = runSeed(seed, { reader, everything })
+    process.stderr.write(
+        `seed ${seed}: ${events} events, trace ${hash}, ${violation ? "a rule is broken" : "no rule is broken"}\n`,
+    )
+    process.exitCode = violation ? 1 : 0
+    // What is written to a pipe is not lost.
+    return new Promise(() => process.stdout.write("", () => process.exit()))
+}
+
+const { name, proof, count, seed, json, trace, all, mutants } = parse()
+if (trace) await tell(seed, all)
 process.stderr.write(`${name}: ${proof.what}, ${count} times, seed ${seed}\n`)
 const startedMs = performance.now()
-const measured = await proof.run(count, seed, line => process.stderr.write(`${line}\n`))
+const measured = await proof.run(count, seed, line => process.stderr.write(`${line}\n`), mutants)
 const figures: Figures = { ...measured, seconds: Math.round((performance.now() - startedMs) / 1000) }
 const machine = { cpus: cpus().length, memoryBytes: totalmem(), node: process.version }
 const problem = proof.wrong(figures)

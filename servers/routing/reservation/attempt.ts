@@ -61,7 +61,10 @@ export function newAttempt(request: Req, self: string): Attempt {
     const own = request.dests.find(dest => dest.id === self)
     const { sid, ep, src } = request
     return {
-        ...{ sid, ep, source: src, request },
+        sid,
+        ep,
+        source: src,
+        request,
         role: src === self ? "source" : own ? "destination" : "transit",
         state: src === self ? "reserving" : "collecting",
         active: false,
@@ -104,12 +107,16 @@ export function dueMsOf(attempt: Attempt): number {
 
 export function viewOf(attempt: Attempt): AttemptView {
     const { sid, ep, source, role, state, active, selected, children, request, usageCount } = attempt
-    return {
-        ...{ sid, ep, source, role },
+    const view: AttemptView = {
+        sid,
+        ep,
+        source,
+        role,
         state: state === "committed" && active ? "active" : state,
-        ...(selected && { upstream: selected.from }),
         children: [...children.keys()],
         bandwidthKbps: request.bandwidth,
         usageCount,
     }
+    if (selected) view.upstream = selected.from
+    return view
 }

@@ -81,6 +81,11 @@ export class Reservation {
         return views
     }
 
+    /** The parent in one attempt, undefined when there is none. For checkers that look after each event. */
+    upstreamOf(sid: string, ep: number): string | undefined {
+        return this.context.attempt(sid, ep)?.selected?.from
+    }
+
     private onTick() {
         const { context } = this
         for (let attempt = context.due.take(context.nowMs); attempt; attempt = context.due.take(context.nowMs))

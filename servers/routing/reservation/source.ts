@@ -57,6 +57,7 @@ export class Source implements SourceEars {
         if (current && satisfies(current, wish) && session.isWhole) {
             session.campaign = undefined
             session.retryMs = session.orphanMs = Number.POSITIVE_INFINITY
+            this.context.out.push({ type: "active", sid, ep: current.ep, tree: treeOf(this.context.self, session) })
             return this.schedule(session)
         }
         session.orphanMs = Number.POSITIVE_INFINITY
@@ -379,6 +380,8 @@ export class Source implements SourceEars {
         session.reviewMs = nowMs + limits.reviewMs
         const { current, wish } = session
         if (!current || !session.isWhole || session.campaign || wish.destinations.length === 0) return
+        // The windows would find again what they have found.
+        if (limits.guidedAttempts === 0) return
         const request = this.requestFor({ ...session, lastEp: session.lastEp + 1 })
         if (!this.guide(session, request) || !request.tree) return
         const now = treeOf(self, session)
