@@ -145,6 +145,8 @@ export function joined(state: State, server: string, sid: string, endpoint: stri
     if ("ok" in found) return found
     const { session, invitation } = found
     if (session.state === "ended") return refuse("ended", "the session is over", "nobody")
+    // A report that was under way for long: its room may be taken by another session by now.
+    if (invitation.status === "declined") return refuse("not-a-member", "it has declined", "organiser")
     if (invitation.status === "joined" && invitation.server === server) return done()
     invitation.status = "joined"
     invitation.server = server
