@@ -492,6 +492,42 @@ describe("the source of a session with servers that are left out", () => {
         )
     })
 
+    test("stays where it is when its own reservation has taken the last units of the server", () => {
+        const world = three(3)
+        const sid = sidOf(world.book("a", "all", 0, 60))
+        const tree = ["rs-b", "rs-c"].map(rs => ({ rs, parent: "rs-a" }))
+        report(world, "rs-a", sid, { state: "active", tree })
+        world.tell("rs", "rs-a", { boot: 1, on: 1, dspUnits: 3, dspFree: 0 })
+        for (const rs of ["rs-b", "rs-c"]) world.tell("rs", rs, { boot: 1, on: 1, dspUnits: 3, dspFree: 1 })
+        const near = ["rs-a", "rs-c"].map(rs => ({ rs, delay: rs === "rs-a" ? 500 : 1000 }))
+        world.ask("rs", "rs-b", "distances", { list: near })
+        assert.equal(session(world, sid).source, "rs-a")
+    })
+
+    test("moves while nobody has joined only for a source that is much better, and not before it has told", () => {
+        const { world, sid } = inSession()
+        const delays = (from: string, to: Record<string, number>) =>
+            world.ask("rs", from, "distances", { list: Object.entries(to).map(([rs, delay]) => ({ rs, delay })) })
+        report(world, "rs-a", sid, { state: "active" })
+        // Over rs-a 20 ms, over rs-b 15 ms.
+        delays("rs-a", { "rs-b": 1000, "rs-c": 1000 })
+        delays("rs-c", { "rs-a": 1000, "rs-b": 500 })
+        delays("rs-b", { "rs-a": 1000, "rs-c": 500 })
+        assert.equal(session(world, sid).source, "rs-a", "5 ms are little")
+        delays("rs-a", { "rs-b": 5000, "rs-c": 9000 })
+        delays("rs-c", { "rs-a": 9000, "rs-b": 500 })
+        delays("rs-b", { "rs-a": 5000, "rs-c": 500 })
+        const over = (source: string) => session(world, sid).source === source
+        assert.ok(over("rs-b"), session(world, sid).sourceReason)
+        delays("rs-a", { "rs-b": 500, "rs-c": 500 })
+        delays("rs-b", { "rs-a": 500, "rs-c": 9000 })
+        delays("rs-c", { "rs-a": 500, "rs-b": 9000 })
+        assert.ok(over("rs-b"), "it is reserving still")
+        report(world, "rs-b", sid, { state: "active" })
+        delays("rs-b", { "rs-a": 500, "rs-c": 9000 })
+        assert.ok(over("rs-a"))
+    })
+
     test("is another one when the people at the source have all gone", () => {
         const { world, sid } = inSession()
         for (const room of ["a", "b", "c"]) world.ask("rs", `rs-${room}`, "joined", { sid, ep: room })

@@ -14,10 +14,15 @@ import { audit } from "./outcome.ts"
 import { forgetTold } from "./reservation.ts"
 import { forgetWays } from "./unreached.ts"
 
+/** Of its largest pair delay, and in 0.01 ms. */
+const moveShare = 2 / 3
+const moveGain = 1000
+
 export interface SourceChoice {
     source: string
     reason: string
-    inputs: Record<string, unknown>
+    /** All that could be it, as they compare by delay. */
+    judged: Judged[]
 }
 
 interface Judged {
@@ -27,7 +32,7 @@ interface Judged {
     load: number
     /** Members attached or joined here. */
     members: number
-    /** Units that a source needs here at least: for members that have not joined yet, and one link. */
+    /** Free units that a source needs here at least: for members that have not joined yet, and one link. */
     dspNeeded: number
     /** Member servers without a path to or from here. */
     unreachable: number
@@ -55,7 +60,8 @@ export function ensureSource(state: State, session: SessionRow, context: Context
 
     const choice = chooseSource(able, state.live.servers, state.live.distances, joinedServers(session))
     if (!choice || choice.source === present) return
-    const inputs = { was: present, reason: choice.reason, ...choice.inputs }
+    if (lives && able.has(present) && reservation && !isWorthMoving(choice, present, reservation)) return
+    const inputs = { was: present, reason: choice.reason, judged: choice.judged }
     audit(context, "group", "source", session.id, choice.source, inputs)
     session.source = choice.source
     session.sourceReason = choice.reason
@@ -72,6 +78,19 @@ function sourcesAmong(servers: Map<string, number>, reservation: SessionReservat
     const reached = new Map([...servers].filter(([id]) => !unreached.has(id)))
     const able = new Map([...reached].filter(([id]) => !shortSources.has(id)))
     return able.size > 0 ? able : reached.size > 0 ? reached : servers
+}
+
+/**
+ * Nobody has joined, but something is reserved: that is torn down only for a much better source, by the rule of live sessions
+ * [routing-spec 3]. What its own reservation holds looks as if others had it, so free units say nothing here.
+ */
+function isWorthMoving(choice: SourceChoice, present: string, { told }: SessionReservation): boolean {
+    if (told?.state !== "active" && told?.state !== "degraded") return false
+    const now = choice.judged.find(one => one.id === present)
+    const best = choice.judged.find(one => one.id === choice.source)
+    if (!now || !best) return true
+    if (best.unreachable !== now.unreachable) return best.unreachable < now.unreachable
+    return best.worst < moveShare * now.worst && best.worst < now.worst - moveGain
 }
 
 /** A server that has not been heard of since this process started is not gone: its retained state is on its way. */
@@ -101,7 +120,7 @@ export function chooseSource(
     if (!isAble(best)) why.push("no member server has free DSP units")
     const second = judged.find(one => one !== best)
     if (second) why.push(`next ${second.id}: ${describe(second, online.length)}`)
-    return { source: best.id, reason: why.join("; "), inputs: { judged } }
+    return { source: best.id, reason: why.join("; "), judged }
 }
 
 function judge(
