@@ -5,8 +5,8 @@
  * session are the same code. Delays are integers of 0.01 ms, bandwidths kbit/s of one direction. [routing-spec 4]
  */
 
-import type { Reason } from "../../../protocol/reasons.ts"
 import type { ReservationMessage } from "../../../protocol/reservation.ts"
+import type { Reason } from "../../../protocol/reasons.ts"
 
 /** What the core sees of the network. It reads, and never keeps what it has read across events. */
 export interface NetworkView {
