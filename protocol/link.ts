@@ -15,7 +15,7 @@
  *         number counts hellos from 1. echoUs is sentUs of the last hello heard, heldUs the time since; heldUs is
  *         0xffffffff while none was heard.
  *     probe (2) and echo (3): number u32, sentUs u32. A probe is returned at once as an echo with the same body.
- *     media (4): label u32, packet. The label is the one that the receiver has handed out in `bind`.
+ *     media (4): label u32, packet. The label is the one that the receiver has handed out with the reservation.
  *     routed (5): to any server, hop by hop along the routing table; see `routed.ts`.
  *
  * A link carries sessions, routes and media only while both ends have each other as neighbours, which each tells by
@@ -52,8 +52,6 @@ export const linkLimits = {
     probeIntervalMs: 50,
     backOffFirstMs: 100,
     backOffMaxMs: 5000,
-    /** Sessions for which one neighbour may hand out labels. */
-    bindings: 4096,
     helloIntervalMsMin: 20,
     helloIntervalMsMax: 1000,
     /** A link that neither end needs is closed after this time ... */
@@ -90,13 +88,6 @@ export const greetShape = record({
     helloMs: optional(int(linkLimits.helloIntervalMsMin, linkLimits.helloIntervalMsMax)),
 })
 export type Greet = Of<typeof greetShape>
-
-/** The sender wants the session's media on this link under `label`. Replaces an earlier label. */
-export const bindShape = record({ k: oneOf(["bind"]), sid: identifier, label: int(1, u32) })
-export type Bind = Of<typeof bindShape>
-
-export const unbindShape = record({ k: oneOf(["unbind"]), sid: identifier })
-export type Unbind = Of<typeof unbindShape>
 
 /** People in the session on the sender's side of this link. */
 export const countShape = record({ k: oneOf(["count"]), sid: identifier, people: int(0, limits.sessionMembers) })
@@ -165,10 +156,8 @@ export const wantShape = record({ k: oneOf(["want"]), list: list(identifier, lin
 export type LinkStateControl = Of<typeof advertisementsShape> | Of<typeof keysShape> | Of<typeof wantShape>
 export type AskControl = Ask | AskAnswer | Of<typeof releaseShape> | Of<typeof distancesShape>
 
-export type ControlMessage = Bind | Unbind | Count
-
-/** The messages of sessions, between neighbours. A kind that is in none of these is ignored and counted. */
-export const controlShapes = { bind: bindShape, unbind: unbindShape, count: countShape }
+/** The messages of sessions, between neighbours; reservations have their own (reservation.ts). A kind that is in none of these is ignored and counted. */
+export const controlShapes = { count: countShape }
 export const linkStateShapes = { advertisements: advertisementsShape, keys: keysShape, want: wantShape }
 /** May come from every server of the list. */
 export const askShapes = { ask: askShape, answer: answerShape, release: releaseShape, distances: distancesShape }

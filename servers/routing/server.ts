@@ -5,7 +5,7 @@
  */
 
 import type { Logger } from "pino"
-import { type ControlMessage, controlShapes } from "../../protocol/link.ts"
+import { type Count, countShape } from "../../protocol/link.ts"
 import type { Place, ServerState } from "../../protocol/servers.ts"
 import { problemWith } from "../../protocol/shape.ts"
 import { dspFree, loadPercent } from "./core/dsp.ts"
@@ -15,8 +15,11 @@ import type { Identity } from "./link/identity.ts"
 import { LinkSet } from "./link/link-set.ts"
 import { PathMeter } from "./measure/path-meter.ts"
 import { TrainAnswerer } from "./measure/train-answerer.ts"
+import { dspUnitsOf } from "./media/dsp-units.ts"
 import { MediaPlane } from "./media/plane.ts"
 import type { ChoiceLimits } from "./neighbours/choice.ts"
+import type { ReservationEffect } from "./reservation/model.ts"
+import { Reserver } from "./reserver.ts"
 import type { RouteExplanation } from "./route/explain.ts"
 import type { LinkStateLimits } from "./route/link-state.ts"
 import type { Route } from "./route/routing-table.ts"
@@ -71,6 +74,8 @@ export class RoutingServer {
     readonly media: MediaPlane
     readonly meter: PathMeter
     readonly topology: Topology
+    /** [claims 14-22] */
+    readonly reserver: Reserver
     readonly forwarder: Forwarder
     /** [claim 4] */
     readonly transit: Transit
@@ -119,6 +124,14 @@ export class RoutingServer {
         this.topology = new Topology({
             ...{ id, ip, boot: bootId, links: this.links, meter: this.meter },
             ...{ choice: parts.choice, linkState: parts.linkState },
+            heldKbps: rs => this.reserver.ledger.held(rs),
+            log: (level, what, details) => log[level](details, what),
+        })
+        this.reserver = new Reserver({
+            ...{ id, links: this.links, topology: this.topology },
+            ...{ dspUnits: parts.dspUnits, dspUnitsPerLink: dspUnitsOf("link"), randomSeed: parts.randomSeed },
+            capacityKbps: rs => this.meter.capacityKbps(rs),
+            perform: effect => this.#onReservation(effect),
             log: (level, what, details) => log[level](details, what),
         })
         this.forwarder = new Forwarder({
@@ -127,8 +140,6 @@ export class RoutingServer {
             send: (neighbour, body) => this.links.sendRouted(neighbour, body),
         })
         this.transit = new Transit((peer, label, packet) => this.links.sendMedia(peer, label, packet))
-        this.links.on("linkUp", peer => this.#submit({ type: "linkUp", peer }))
-        this.links.on("linkDown", peer => this.#submit({ type: "linkDown", peer }))
         this.links.on("control", (peer, message) => this.#onControl(peer, message))
         this.links.on("media", (peer, label, packet) => {
             if (!this.transit.forward(peer, label, packet)) this.media.receiveFromLink(peer, label, packet)
@@ -156,6 +167,7 @@ export class RoutingServer {
         this.#state = initialState(
             { id, ip, linkPort, mediaPort, fingerprint, boot, dspUnits, place: this.#parts.place },
             randomSeed,
+            this.reserver.ledger,
         )
         const submit = (event: Event) => this.#submit(event)
         this.#signalling = new Signalling({ id, secret, broker, ip, boot, log, submit })
@@ -232,6 +244,7 @@ export class RoutingServer {
         await this.control?.close()
         this.#submit({ type: "drain" })
         await this.#signalling?.stop()
+        this.reserver.close()
         this.topology.close()
         this.meter.close()
         this.#trains.close()
@@ -245,11 +258,17 @@ export class RoutingServer {
         if (ofTopology !== false) return this.#ignoreIf(ofTopology, peer)
         // Sessions are for neighbours only.
         if (!this.links.isUp(peer)) return
+        if (message.k === "reserve") return this.#ignoreIf(this.reserver.onControl(peer, message), peer)
         const kind = String(message.k)
-        const shape = Object.hasOwn(controlShapes, kind) ? controlShapes[kind as ControlMessage["k"]] : undefined
-        const problem = shape ? problemWith(shape, message) : `unknown kind "${kind.slice(0, 16)}"`
-        if (!problem) return this.#submit({ type: "control", peer, message: message as unknown as ControlMessage })
+        const problem = kind === "count" ? problemWith(countShape, message) : `unknown kind "${kind.slice(0, 16)}"`
+        if (!problem) return this.#submit({ type: "control", peer, message: message as unknown as Count })
         this.#ignoreIf(problem, peer)
+    }
+
+    #onReservation(effect: Exclude<ReservationEffect, { type: "send" }>) {
+        if (effect.type !== "tree") return this.#submit({ type: "reserved", outcome: effect })
+        const { sid, branches, transit } = effect
+        this.#submit({ type: "tree", sid, branches, transit })
     }
 
     #ignoreIf(problem: string, peer: string) {
@@ -303,6 +322,13 @@ export class RoutingServer {
                 // A link that has just gone down says so by an event of its own.
                 this.links.sendControl(effect.peer, effect.message)
                 return
+            case "reserve":
+                return this.reserver.step(effect.event)
+            case "transit": {
+                const set = this.transit.set(effect.sid, effect.branches)
+                if (!set.ok) this.#log.warn({ sid: effect.sid, reason: set.what }, "no transit")
+                return
+            }
             case "addLeg": {
                 const { sid, ep, ssrc, ip, port } = effect
                 const leg = { session: sid, endpoint: ep, ssrc, remoteIp: ip, remotePort: port }

@@ -88,7 +88,7 @@ describe("shortest-delay paths [claim 3]", () => {
         graph.cost[e] = 30
         assert.equal(paths.costChanged(0, e, 10), true)
         assert.deepEqual(new Set(paths.moved.slice(0, paths.movedCount)), new Set([1, 2]))
-        assert.equal(paths.nextHop(2), 1)
+        assert.deepEqual([...paths.parent], [-1, 0, 1, 0])
     })
 
     test("of a graph that grows keep their links", () => {

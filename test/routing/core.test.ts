@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { neighbourLimitDefaults } from "../../protocol/servers.ts"
+import type { Effect, Outcome } from "../../servers/routing/core/model.ts"
 import { member, of, Play, requests, told } from "./play.ts"
 
 describe("registering with the group server", () => {
@@ -218,14 +219,69 @@ describe("a join", () => {
         assert.equal(told(play.join("ep-c", "s1", 3), "ep-c")[0][0], "done")
     })
 
-    test("is refused without a link to the source, and done once there is one", () => {
+    test("waits for the session's tree, and is done once it is reserved", () => {
+        const play = new Play()
+        play.register()
+        play.session({ source: "rs-b" })
+        play.attach("ep-a")
+        assert.deepEqual(told(play.join("ep-a"), "ep-a"), [])
+        assert.deepEqual(play.join("ep-a"), [], "the same request while it waits")
+        assert.equal(told(play.tree([["rs-b", 1, 2]]), "ep-a")[0][0], "done")
+        assert.deepEqual(told(play.pass(5000), "ep-a"), [])
+        assert.equal(requests(play.effects, "want").length, 0, "the group server has nothing to add")
+    })
+
+    test("is refused after 3 s without a tree, with what the reservation has found short where that is known", () => {
         const play = new Play()
         play.session({ source: "rs-b" })
         play.attach("ep-a")
-        const [[, refusal]] = told(play.join("ep-a"), "ep-a")
-        assert.deepEqual([refusal.reason, refusal.what], ["no-path", "no link to rs-b"])
-        play.feed({ type: "linkUp", peer: "rs-b" })
-        assert.equal(told(play.join("ep-a", "s1", 3), "ep-a")[0][0], "done")
+        play.join("ep-a")
+        const [[verb, message]] = told(play.pass(3000), "ep-a")
+        assert.deepEqual([verb, message.reason], ["refused", "unavailable"])
+
+        const source = new Play()
+        source.grants = false
+        source.session()
+        source.attach("ep-a")
+        source.join("ep-a")
+        const short = [
+            { rs: "rs-b", reason: "no-bandwidth", what: "96 kbit/s from rs-a to rs-b", at: "rs-a", to: "rs-b" },
+        ] as const
+        source.feed({ type: "reserved", outcome: { type: "refused", sid: "s1", ep: 4, short: [...short] } })
+        const [[, refusal]] = told(source.pass(3000), "ep-a")
+        assert.deepEqual([refusal.reason, refusal.what], ["no-bandwidth", "96 kbit/s from rs-a to rs-b"])
+    })
+
+    test("at a server that could not be reached is refused with the group server's words, and who is there is sent away", () => {
+        const play = new Play()
+        play.session({ source: "rs-b" })
+        play.tree([["rs-b", 1, 2]])
+        play.attach("ep-a")
+        play.join("ep-a")
+        const why = {
+            reason: "no-bandwidth",
+            what: "96 kbit/s from rs-b to rs-a",
+            who: "operator",
+            next: 1_800_000_900,
+        } as const
+        const news = play.session({ n: 2, source: "rs-b", unreached: [{ rs: "rs-a", ...why }] })
+        assert.deepEqual(told(news, "ep-a"), [["bye", { sid: "s1", reason: "no-bandwidth" }]])
+        assert.deepEqual(told(play.join("ep-a", "s1", 3), "ep-a"), [["refused", { re: 3, ...why }]])
+    })
+
+    test("[claim 14] at the source is refused at once when the reservation has found its units short", () => {
+        const play = new Play("rs-a", 1)
+        play.grants = false
+        play.session()
+        play.attach("ep-a")
+        play.join("ep-a")
+        const what = "2 DSP units needed at rs-a, 1 free"
+        const short = [{ rs: "rs-a", reason: "no-dsp", what, at: "rs-a" }] as const
+        const refused = play.feed({
+            type: "reserved",
+            outcome: { type: "refused", sid: "s1", ep: 1, short: [...short] },
+        })
+        assert.deepEqual(told(refused, "ep-a"), [["refused", { re: 2, reason: "no-dsp", what, who: "operator" }]])
     })
 
     test("without an attachment, or with an address that is none, is refused", () => {
@@ -382,40 +438,107 @@ describe("an endpoint", () => {
 })
 
 describe("a session's tree", () => {
-    test("carries the session once both sides have bound, and not after the link is down, unbound or the session over", () => {
+    test("carries the session as it is reserved, changes with it and goes with it", () => {
         const play = new Play()
-        play.feed({ type: "linkUp", peer: "rs-b" })
-        assert.deepEqual(of(play.session(), "control"), [
-            { type: "control", peer: "rs-b", message: { k: "bind", sid: "s1", label: 1 } },
-        ])
-        const bind = (label: number) =>
-            play.feed({ type: "control", peer: "rs-b", message: { k: "bind", sid: "s1", label } })
+        play.session()
         const link = { sid: "s1", peer: "rs-b" }
-        assert.deepEqual(of(bind(77), "addLink"), [{ type: "addLink", ...link, labelOut: 77, labelIn: 1 }])
-        assert.deepEqual(of(play.feed({ type: "linkDown", peer: "rs-b" }), "removeLink"), [
-            { type: "removeLink", ...link },
+        assert.deepEqual(of(play.tree([["rs-b", 1, 77]]), "addLink"), [
+            { type: "addLink", ...link, labelIn: 1, labelOut: 77 },
         ])
-        const again = of(play.feed({ type: "linkUp", peer: "rs-b" }), "control")
-        assert.deepEqual(again[0].message, { k: "bind", sid: "s1", label: 2 })
-        assert.equal(of(bind(78), "addLink").length, 1)
-        const over = play.group({ verb: "end", message: { sid: "s1", reason: "ended" } })
-        assert.deepEqual(of(over, "removeLink"), [{ type: "removeLink", ...link }])
-        assert.deepEqual(of(over, "control")[0].message, { k: "unbind", sid: "s1" })
+        const same = play.tree([["rs-b", 1, 77]])
+        assert.deepEqual([...of(same, "addLink"), ...of(same, "removeLink")], [], "the next epoch over the same link")
+        assert.equal(of(play.tree([["rs-b", 1, 78]]), "addLink").length, 1, "another label")
+        const moved = play.tree([["rs-c", 2, 5]])
+        assert.deepEqual(
+            moved.filter(({ type }) => type === "addLink" || type === "removeLink").map(({ type }) => type),
+            ["addLink", "removeLink"],
+            "the new link before the old one goes",
+        )
+        assert.deepEqual(of(play.tree([]), "removeLink"), [{ type: "removeLink", sid: "s1", peer: "rs-c" }])
     })
 
-    test("takes a label that came before the session was known, and none from a server outside of the tree", () => {
-        const play = new Play("rs-b")
-        for (const peer of ["rs-a", "rs-c"]) play.feed({ type: "linkUp", peer })
-        for (const [peer, label] of [
-            ["rs-a", 5],
-            ["rs-c", 6],
-        ] as const)
-            play.feed({ type: "control", peer, message: { k: "bind", sid: "s1", label } })
-        const links = of(play.session({ source: "rs-a" }), "addLink")
+    test("[claim 4] in transit passes through unread and is mixed as soon as somebody here is in the session", () => {
+        const play = new Play()
+        const both: [string, number, number][] = [
+            ["rs-b", 1, 11],
+            ["rs-c", 2, 22],
+        ]
+        const through = play.tree(both, "s1", true)
+        assert.deepEqual(of(through, "addLink"), [])
         assert.deepEqual(
-            links.map(link => [link.peer, link.labelOut]),
-            [["rs-a", 5]],
+            of(through, "transit")[0].branches.map(({ peer }) => peer),
+            ["rs-b", "rs-c"],
         )
+        assert.equal(play.state.ledger.dspHeld(), 0)
+        assert.deepEqual(
+            of(play.tree(both.slice(0, 1), "s1", true), "transit")[0].branches,
+            [],
+            "from one link to nowhere",
+        )
+        const mixed = play.tree(both)
+        assert.deepEqual(
+            of(mixed, "addLink").map(({ peer }) => peer),
+            ["rs-b", "rs-c"],
+        )
+        assert.deepEqual(of(mixed, "transit")[0].branches, [])
+    })
+
+    test("in transit hands on how many people there are on each side", () => {
+        const play = new Play()
+        play.tree(
+            [
+                ["rs-b", 1, 11],
+                ["rs-c", 2, 22],
+            ],
+            "s1",
+            true,
+        )
+        assert.deepEqual(of(play.count("rs-b", 3), "control"), [
+            { type: "control", peer: "rs-c", message: { k: "count", sid: "s1", people: 3 } },
+        ])
+    })
+
+    test("is asked for by the source alone, to every server with members that can be had", () => {
+        const wishes = (effects: Effect[]) => of(effects, "reserve").map(({ event }) => event)
+        const members = [
+            member("ep-a", "rs-a"),
+            member("ep-b", "rs-b"),
+            member("ep-c", "rs-c"),
+            member("ep-d"),
+            member("ep-e", "rs-b"),
+        ]
+        const unreached = [{ rs: "rs-c", reason: "no-dsp", what: "full", who: "operator" }] as const
+        const play = new Play()
+        const [wish] = wishes(play.session({ members, unreached: [...unreached] }))
+        const destinations = [{ rs: "rs-b", dspUnits: 1 }]
+        assert.deepEqual(wish, {
+            type: "wish",
+            wish: { sid: "s1", version: 1, destinations, bandwidthKbps: 96, dspUnits: 1 },
+        })
+        assert.deepEqual(wishes(play.session({ n: 2, members, source: "rs-b" })), [{ type: "drop", sid: "s1" }])
+        assert.deepEqual(wishes(play.session({ n: 3, members, state: "scheduled" })), [{ type: "drop", sid: "s1" }])
+        play.session({ n: 4, members })
+        assert.deepEqual(wishes(play.group({ verb: "end", message: { sid: "s1", reason: "ended" } })), [
+            { type: "drop", sid: "s1" },
+        ])
+    })
+
+    test("is told to the group server as it stands, and again after its restart", () => {
+        const play = new Play()
+        play.register()
+        play.grants = false
+        play.session()
+        const report = (effects: Effect[]) =>
+            requests(effects, "reservation").map(({ state, ep, tree, short }) => ({ state, ep, tree, short }))
+        const trying = { type: "trying", sid: "s1", ep: 3, kind: "setup" } as const
+        assert.deepEqual(report(play.feed({ type: "reserved", outcome: trying })), [
+            { state: "reserving", ep: 3, tree: [], short: [] },
+        ])
+        const tree = [{ rs: "rs-b", parent: "rs-a" }]
+        const active = play.feed({ type: "reserved", outcome: { type: "active", sid: "s1", ep: 3, tree } })
+        assert.deepEqual(report(active), [{ state: "active", ep: 3, tree, short: [] }])
+        play.feed({ type: "disconnected" })
+        assert.deepEqual(report(play.register()), [{ state: "active", ep: 3, tree, short: [] }])
     })
 
     test("of three servers lets every one know how many people there are", () => {
@@ -435,8 +558,9 @@ describe("a session's tree", () => {
         }
         const rosters = new Map<string, number>()
         for (const [id, play] of plays) {
-            for (const peer of plays.keys()) if (peer !== id) play.feed({ type: "linkUp", peer })
             play.session({ source: "rs-a", members })
+            const others = [...plays.keys()].filter(peer => (id === "rs-a" ? peer !== id : peer === "rs-a"))
+            play.tree(others.map(peer => [peer, 1, 1]))
         }
         settle()
         for (const [id, play] of plays) {
@@ -452,7 +576,7 @@ describe("a session's tree", () => {
         plays.get("rs-b")!.ask("ep-b", { verb: "leave", message: { id: 9, sid: "s1" } })
         settle()
         assert.equal(plays.get("rs-c")!.state.sessions.get("s1")!.legs.get("ep-c")!.toldPeople, 2)
-        plays.get("rs-a")!.feed({ type: "linkDown", peer: "rs-c" })
+        plays.get("rs-a")!.tree([["rs-b", 1, 1]])
         assert.equal(plays.get("rs-a")!.state.sessions.get("s1")!.legs.get("ep-a")!.toldPeople, 1)
     })
 })
@@ -507,19 +631,22 @@ describe("under random events", () => {
                             : chance < 9
                               ? play.group({ verb: "end", message: { sid, reason: "ended" } })
                               : chance < 10
-                                ? play.feed({ type: pick(["linkUp", "linkDown"]), peer })
+                                ? play.tree(
+                                      peers.filter(() => below(3) > 0).map(each => [each, 1 + below(9), 1 + below(9)]),
+                                      sid,
+                                      below(4) === 0,
+                                  )
                                 : chance < 11
                                   ? play.feed({
-                                        type: "control",
-                                        peer,
-                                        message: { k: "bind", sid, label: 1 + below(9) },
+                                        type: "reserved",
+                                        outcome: pick<Outcome>([
+                                            { type: "active", sid, ep: ++n, tree: [] },
+                                            { type: "refused", sid, ep: ++n, short: [] },
+                                            { type: "degraded", sid, ep: ++n, short: [] },
+                                        ]),
                                     })
                                   : chance < 12
-                                    ? play.feed({
-                                          type: "control",
-                                          peer,
-                                          message: { k: "count", sid, people: below(65) },
-                                      })
+                                    ? play.count(peer, below(65), sid)
                                     : chance < 13
                                       ? play.feed({
                                             type: "endpointState",

@@ -1,24 +1,53 @@
 /** Plays events to the core in virtual time and keeps what it said, in a form that tests can read. */
 
+import type { Count } from "../../protocol/link.ts"
 import type { ServerSession } from "../../protocol/servers.ts"
 import type { Effect, EndpointRequest, Event, GroupMessage, State } from "../../servers/routing/core/model.ts"
 import { initialState, step } from "../../servers/routing/core/step.ts"
+import { Ledger } from "../../servers/routing/reservation/ledger.ts"
+import type { Branch } from "../../servers/routing/reservation/model.ts"
 
 export class Play {
     nowMs = 1000
     readonly state: State
     readonly effects: Effect[] = []
+    /** Whether every wish for a tree comes true at once, as far as the core is told. */
+    grants = true
 
     constructor(id = "rs-a", dspUnits = 8, boot = 3) {
         const ports = { ip: "127.0.1.11", linkPort: 7400, mediaPort: 7500 }
-        this.state = initialState({ id, ...ports, fingerprint: "f".repeat(64), boot, dspUnits }, 42)
+        this.state = initialState(
+            { id, ...ports, fingerprint: "f".repeat(64), boot, dspUnits },
+            42,
+            new Ledger(() => 0, dspUnits),
+        )
     }
 
     /** The effects of one event. */
     feed(event: Event): Effect[] {
         const effects = step(this.state, event, this.nowMs)
         this.effects.push(...effects)
+        if (this.grants)
+            for (const effect of [...effects])
+                if (effect.type === "reserve" && effect.event.type === "wish")
+                    effects.push(...this.active(effect.event.wish.sid))
         return effects
+    }
+
+    /** The reservation says that the tree of a session that starts here is active. */
+    active(sid = "s1"): Effect[] {
+        return this.feed({ type: "reserved", outcome: { type: "active", sid, ep: 1, tree: [] } })
+    }
+
+    /** The reservation says which links the session's tree has here, as [neighbour, label in, label out]. */
+    tree(links: [string, number, number][], sid = "s1", transit = false): Effect[] {
+        const branches: Branch[] = links.map(([peer, labelIn, labelOut]) => ({ peer, labelIn, labelOut }))
+        return this.feed({ type: "tree", sid, branches, transit })
+    }
+
+    count(peer: string, people: number, sid = "s1"): Effect[] {
+        const message: Count = { k: "count", sid, people }
+        return this.feed({ type: "control", peer, message })
     }
 
     /** Lets time pass in ticks of 100 ms. */

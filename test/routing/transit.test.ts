@@ -18,7 +18,7 @@ describe("transit", () => {
         net.limits = { ...net.limits, minBandwidthKbps: 4_000_000_000 }
         const [a, b, c] = await Promise.all(["rs-a", "rs-b", "rs-c"].map(id => net.add(id)))
         await net.settled()
-        const [fromA, fromC] = [b.transit.newLabel(), b.transit.newLabel()]
+        const [fromA, fromC] = [101, 103]
         const set = b.transit.set("s1", [
             { peer: "rs-a", labelIn: fromA, labelOut: 11 },
             { peer: "rs-c", labelIn: fromC, labelOut: 33 },

@@ -105,6 +105,24 @@ export function buildMetrics(server: RoutingServer): Registry {
             [{ state: "held" }, dspUnits - dspFree],
         ]
     })
+    gauge("reservations", "Attempts that the server has a part in", ["role", "state"], () => {
+        const counts = new Map<string, [Labels, number]>()
+        for (const { role, state: now } of server.reserver.attempts()) {
+            const key = `${role} ${now}`
+            counts.set(key, [{ role, state: now }, (counts.get(key)?.[1] ?? 0) + 1])
+        }
+        return [...counts.values()]
+    })
+    const holdings = () => server.reserver.holdings().links
+    gauge("reserved_bits_per_second", "Bandwidth held towards a neighbour [claims 18, 20]", ["peer"], () =>
+        holdings().map(({ peer, heldKbps }) => [{ peer }, heldKbps * 1000]),
+    )
+    gauge("reservable_bits_per_second", "Bandwidth that may be held towards a neighbour", ["peer"], () =>
+        holdings().map(({ peer, capacityKbps }) => [{ peer }, capacityKbps * 1000]),
+    )
+    counter("reservation_messages", "Messages of reservations, by what became of them", ["outcome"], () =>
+        Object.entries(server.reserver.counters).map(([outcome, value]) => [{ outcome: dashed(outcome) }, value]),
+    )
     gauge("load_ratio", "Share of its capacity that is in use", [], () => [[{}, (state().load ?? 0) / 100]])
     gauge("endpoints", "Endpoints that are attached", [], () => [[{}, state().endpoints ?? 0]])
 

@@ -2,6 +2,7 @@
 
 import { type Static, Type } from "typebox"
 import { limits } from "../../../protocol/limits.ts"
+import { reservationLimits } from "../../../protocol/reservation.ts"
 import { conditionLimits } from "../underlay/conditions.ts"
 
 const closed = { additionalProperties: false }
@@ -164,6 +165,50 @@ export const Ping = Type.Object({
     echoes: Type.Array(Echo),
 })
 
+const identifier = Type.String({ minLength: 1, maxLength: limits.identifierBytes })
+
+export const ReservationsQuery = Type.Object({ sid: Type.Optional(identifier) }, closed)
+export const Reservation = Type.Object({
+    sid: Type.String(),
+    epoch: Type.Integer({ description: "Of the attempt; grows with each" }),
+    source: Type.String(),
+    role: Type.String({ description: "source, destination or transit [claims 4, 18]" }),
+    state: Type.String({ description: "collecting, reserving, committed or active" }),
+    upstream: Type.Optional(Type.String()),
+    children: Type.Array(Type.String()),
+    kbps: Type.Integer({ description: "In each direction of each link" }),
+    usageCount: Type.Integer({ description: "Destinations on the way here, this one included [claims 18, 20]" }),
+})
+export const Ledger = Type.Object({
+    links: Type.Array(Type.Object({ peer: Type.String(), capacityKbps: Type.Number(), heldKbps: Type.Number() }), {
+        description: "What is held from here to each neighbour",
+    }),
+    dspUnits: count,
+    dspHeld: count,
+})
+export const Reservations = Type.Object({ reservations: Type.Array(Reservation), ledger: Ledger })
+
+export const CanGiven = Type.Object(
+    {
+        destinations: Type.Array(identifier, { maxItems: reservationLimits.destinations }),
+        kbps: Type.Integer({ minimum: 1, maximum: reservationLimits.bandwidthMaxKbps }),
+    },
+    closed,
+)
+export const Can = Type.Object({
+    fits: Type.Boolean(),
+    tree: Type.Array(Type.Object({ server: Type.String(), parent: Type.String() })),
+    short: Type.Array(
+        Type.Object({
+            server: Type.String(),
+            reason: Type.String(),
+            what: Type.String(),
+            at: Type.String(),
+            to: Type.Optional(Type.String()),
+        }),
+    ),
+})
+
 export const Health = Type.Object({ ok: Type.Boolean() })
 
 export type State = Static<typeof State>
@@ -179,3 +224,4 @@ export type Explanation = Static<typeof Explanation>
 export type PingGiven = Static<typeof PingGiven>
 export type Echo = Static<typeof Echo>
 export type Ping = Static<typeof Ping>
+export type Reservation = Static<typeof Reservation>

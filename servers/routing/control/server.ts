@@ -18,6 +18,7 @@ import { linkRoutes } from "./links.ts"
 import { buildMetrics } from "./metrics.ts"
 import { operationRoutes } from "./operations.ts"
 import { problem } from "./problems.ts"
+import { reservationRoutes } from "./reservations.ts"
 import { routingRoutes } from "./routing.ts"
 
 const bodyBytes = 4096
@@ -73,7 +74,7 @@ async function buildControl(server: RoutingServer, token: string, log: FastifyBa
             info: {
                 title: "Parley routing server",
                 version: "1.0.0",
-                description: "Links, neighbours, routes and the emulated network of one routing server",
+                description: "Links, neighbours, routes, reservations and the emulated network of one routing server",
             },
             components: { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } },
             security: [{ bearer: [] }],
@@ -86,6 +87,7 @@ async function buildControl(server: RoutingServer, token: string, log: FastifyBa
     operationRoutes(app, server, metrics)
     linkRoutes(app, server)
     routingRoutes(app, server)
+    reservationRoutes(app, server)
     return app
 }
 

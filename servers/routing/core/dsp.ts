@@ -1,29 +1,30 @@
 /**
- * DSP units at this server: what is used, and what one more join needs [claims 14, 16]. Owns the sums only.
+ * DSP units at this server: what is held, and what one more join needs [claims 14, 16]. Reads and writes the ledger that the
+ * reservation holds its units in; owns no sums of its own.
  */
 
 import { dspUnitsOf } from "../media/dsp-units.ts"
-import type { State } from "./model.ts"
-import { activeLinks, treeLinks } from "./tree.ts"
+import type { Session, State } from "./model.ts"
 
-export function dspUsed(state: State): number {
-    let units = 0
-    for (const [sid, session] of state.sessions)
-        units += session.legs.size * dspUnitsOf("leg") + activeLinks(state.tree, sid) * dspUnitsOf("link")
-    return units
-}
+/** What a server with members needs at least: one of them can be in the session. Who comes next asks for its own. */
+export const dspUnitsOfMembers = dspUnitsOf("leg")
 
 export function dspFree(state: State): number {
-    return Math.max(0, state.self.dspUnits - dspUsed(state))
+    return Math.max(0, state.ledger.dspFree())
 }
 
-/** Units that a new leg needs: its own, and those of the session's links that do not carry it yet. */
-export function dspNeed(state: State, sid: string): number {
-    const dormant = treeLinks(state.tree, sid) - activeLinks(state.tree, sid)
-    return dspUnitsOf("leg") + dormant * dspUnitsOf("link")
+/** Units that are short for one more leg in the session, 0 when it fits. */
+export function dspShort(state: State, session: Session): number {
+    return state.ledger.shortForPresent(session.known.sid, (session.legs.size + 1) * dspUnitsOf("leg"))
+}
+
+/** The legs of the session are others now. */
+export function countLegs(state: State, session: Session): void {
+    state.ledger.holdPresent(session.known.sid, session.legs.size * dspUnitsOf("leg"))
 }
 
 export function loadPercent(state: State): number {
-    if (state.self.dspUnits === 0) return 100
-    return Math.min(100, Math.round((dspUsed(state) * 100) / state.self.dspUnits))
+    const { dspUnits } = state.self
+    if (dspUnits === 0) return 100
+    return Math.min(100, Math.round((state.ledger.dspHeld() * 100) / dspUnits))
 }

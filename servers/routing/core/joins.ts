@@ -6,11 +6,12 @@
 
 import type { Join } from "../../../protocol/messages.ts"
 import { ipv4ToInt } from "../../../protocol/text.ts"
+import { dspUnitsOf } from "../media/dsp-units.ts"
 import { done, type Refusal, refuse } from "./answers.ts"
-import { dspFree, dspNeed } from "./dsp.ts"
+import { dspFree, dspShort } from "./dsp.ts"
 import { type Attachment, coreLimits, type Effect, type Session, type State } from "./model.ts"
 import { want } from "./registration.ts"
-import { addLeg, peopleIn, removeLeg } from "./sessions.ts"
+import { addLeg, hasTree, peopleIn, removeLeg, unreachedHere } from "./sessions.ts"
 
 const packetTimeMs = 20
 const pcmu = 0
@@ -26,8 +27,9 @@ export function join(state: State, ep: string, request: Join, nowMs: number, out
         return refuse(state, ep, request.id, { reason: "draining", what: "it is being stopped", who: "operator" }, out)
     if (!isUnicast(request.ip))
         return refuse(state, ep, request.id, { reason: "malformed", what: "ip: no address", who: "maker" }, out)
-    const asks = attempt(state, ep, attachment, request, nowMs, out)
-    if (asks) {
+    const waitsFor = attempt(state, ep, attachment, request, nowMs, out)
+    if (waitsFor === "tree") attachment.held = { join: request, sinceMs: nowMs }
+    if (waitsFor === "group") {
         const id = want(state, request.sid, ep, nowMs, out)
         attachment.held = { join: request, sinceMs: nowMs, want: id }
     }
@@ -40,12 +42,17 @@ export function leave(state: State, ep: string, sid: string, re: number, nowMs: 
     done(state, ep, re, {}, out)
 }
 
-/** A session has become known or has changed: those who wait for it may go on. */
+/** A session has become known or has changed, or its tree has: those who wait for it may go on. */
 export function resumeHeld(state: State, sid: string, nowMs: number, out: Effect[]): void {
     for (const [ep, attachment] of state.attachments) {
         const { held } = attachment
         if (held?.join.sid !== sid) continue
-        if (!attempt(state, ep, attachment, held.join, nowMs, out)) dropHeld(state, attachment)
+        const waitsFor = attempt(state, ep, attachment, held.join, nowMs, out)
+        if (waitsFor === undefined) dropHeld(state, attachment)
+        else if (waitsFor === "tree" && held.want !== undefined) {
+            state.requests.delete(held.want)
+            held.want = undefined
+        }
     }
 }
 
@@ -74,7 +81,7 @@ export function expireHeld(state: State, nowMs: number, out: Effect[]): void {
         if (!held || nowMs - held.sinceMs < coreLimits.holdJoinMs) continue
         const session = state.sessions.get(held.join.sid)
         const refusal: Refusal = session
-            ? (whyNotMember(session, ep) ?? notTold)
+            ? (whyNotMember(session, ep) ?? whyNoTree(session))
             : state.ended.has(held.join.sid)
               ? over
               : notTold
@@ -94,7 +101,7 @@ export function cancelHeld(state: State, ep: string, attachment: Attachment, out
 const over: Refusal = { reason: "ended", what: "the session is over", who: "nobody" }
 const notTold: Refusal = { reason: "unavailable", what: "the group server does not answer", who: "operator" }
 
-/** Decides, unless only the group server can: then true. */
+/** Decides, unless only the group server can or the tree is not there: then what it has to wait for. */
 function attempt(
     state: State,
     ep: string,
@@ -102,22 +109,23 @@ function attempt(
     request: Join,
     nowMs: number,
     out: Effect[],
-): boolean {
+): "group" | "tree" | undefined {
     const session = state.sessions.get(request.sid)
     // What we do not know, or know otherwise, may have changed a moment ago: the group server has the last word.
     if (!session) {
-        if (!state.ended.has(request.sid)) return true
+        if (!state.ended.has(request.sid)) return "group"
         refuse(state, ep, request.id, over, out)
-        return false
+        return undefined
     }
-    if (whyNotMember(session, ep)) return true
+    if (whyNotMember(session, ep)) return "group"
 
     const others = attachment.sid !== undefined && attachment.sid !== request.sid ? attachment.sid : undefined
     const refusal = session.legs.has(ep) ? undefined : whyNot(state, session, others !== undefined)
     if (refusal) {
         refuse(state, ep, request.id, refusal, out)
-        return false
+        return undefined
     }
+    if (!session.legs.has(ep) && !hasTree(state, session)) return "tree"
     // An endpoint has one leg: whoever joins another session has left the first.
     if (others !== undefined) removeLeg(state, others, ep, undefined, nowMs, out)
     const leg = addLeg(state, session, ep, request.ip, request.port, nowMs, out)
@@ -125,7 +133,7 @@ function attempt(
     const { ip, mediaPort } = state.self
     const place = { ip, port: mediaPort, ssrc: leg.ssrc, pt: pcmu, frameMs: packetTimeMs }
     done(state, ep, request.id, { sid: request.sid, ...place, people: leg.toldPeople }, out)
-    return false
+    return undefined
 }
 
 function whyNotMember(session: Session, ep: string): Refusal | undefined {
@@ -136,24 +144,39 @@ function whyNotMember(session: Session, ep: string): Refusal | undefined {
     return undefined
 }
 
-/** [claim 14] Media processing resources first, then the path. `frees`: a leg of the endpoint's own goes first. */
+/**
+ * [claim 14] Media processing resources first: those of this server for one more, then what the reservation of the session's
+ * tree has found short. `frees`: a leg of the endpoint's own goes first.
+ */
 function whyNot(state: State, session: Session, frees: boolean): Refusal | undefined {
-    const { sid, source } = session.known
-    const need = dspNeed(state, sid)
-    const free = dspFree(state) + (frees ? 1 : 0)
-    if (need > free) {
-        const what = `${need - free} DSP units short: ${need} needed, ${free} free`
+    const freed = frees ? dspUnitsOf("leg") : 0
+    const short = dspShort(state, session) - freed
+    if (short > 0) {
+        const needed = dspUnitsOf("leg")
+        const what = `${short} DSP units short: ${needed} needed, ${dspFree(state) + freed} free`
         return { reason: "no-dsp", what, who: "operator" }
     }
-    if (source !== state.self.id && !state.tree.linksUp.has(source))
-        return { reason: "no-path", what: `no link to ${source}`, who: "operator" }
-    return undefined
+    const unreached = unreachedHere(state, session.known)
+    if (unreached) {
+        const { reason, what, who, next } = unreached
+        return { reason, what, who, ...(next === undefined ? {} : { next }) }
+    }
+    const own =
+        session.outcome?.type === "refused" ? session.outcome.short.find(({ rs }) => rs === state.self.id) : undefined
+    return own && { reason: own.reason, what: own.what, who: "operator" }
+}
+
+/** The tree did not come in time. */
+function whyNoTree({ known, outcome }: Session): Refusal {
+    const short = outcome?.type === "refused" ? outcome.short[0] : undefined
+    if (short) return { reason: short.reason, what: short.what, who: "operator" }
+    return { reason: "unavailable", what: `the way from ${known.source} is not reserved yet`, who: "operator" }
 }
 
 /** Forgets a join that waits, without an answer. */
 export function dropHeld(state: State, attachment: Attachment): void {
     if (!attachment.held) return
-    state.requests.delete(attachment.held.want)
+    if (attachment.held.want !== undefined) state.requests.delete(attachment.held.want)
     attachment.held = undefined
 }
 

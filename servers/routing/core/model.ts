@@ -5,7 +5,7 @@
  * to do, in order. It never sees a clock, a socket or a source of randomness.
  */
 
-import type { ControlMessage } from "../../../protocol/link.ts"
+import type { Count } from "../../../protocol/link.ts"
 import type { Attach, EndpointState, Join, SessionRequest } from "../../../protocol/messages.ts"
 import type { Fixer, Reason } from "../../../protocol/reasons.ts"
 import type {
@@ -18,6 +18,8 @@ import type {
     Place,
     ServerSession,
 } from "../../../protocol/servers.ts"
+import type { Ledger } from "../reservation/ledger.ts"
+import type { Branch, ReservationEffect, ReservationEvent } from "../reservation/model.ts"
 import type { PeerParts } from "./servers.ts"
 import type { Tree } from "./tree.ts"
 
@@ -87,12 +89,12 @@ export interface Attachment {
     held?: HeldJoin
 }
 
-/** A join that waits for the group server to tell of the session. */
+/** A join that waits for the group server to tell of the session, or for the session's tree to be reserved. */
 export interface HeldJoin {
     join: Join
     sinceMs: number
-    /** Id of the `want`. */
-    want: number
+    /** Id of the `want`, when it waits for the group server; else it waits for the session's tree. */
+    want?: number
 }
 
 export interface Leg {
@@ -107,10 +109,15 @@ export interface Session {
     known: ServerSession
     /** By endpoint. */
     legs: Map<string, Leg>
+    /** What has become of its reservation, where this server is the source. */
+    outcome?: Outcome
 }
 
+/** What the reservation says of a session that starts here. */
+export type Outcome = Exclude<ReservationEffect, { type: "send" | "tree" }>
+
 export interface GroupRequest {
-    verb: "hello" | "want" | "joined" | "left" | "distances"
+    verb: "hello" | "want" | "joined" | "left" | "distances" | "reservation"
     message: { id: number }
     sentMs: number
     /** A later request with the same key takes its place. */
@@ -133,6 +140,10 @@ export interface State {
     requests: Map<number, GroupRequest>
     ssrcs: Set<number>
     tree: Tree
+    /** What is held here, by reservations and by those who are in sessions [claims 14, 16]. */
+    ledger: Ledger
+    /** Sessions whose numbers of people may have changed. */
+    touched: Set<string>
     draining: boolean
 }
 
@@ -158,9 +169,11 @@ export type Event =
     | { type: "fromGroup"; content: GroupMessage }
     | { type: "fromEndpoint"; ep: string; content: EndpointRequest }
     | { type: "endpointState"; ep: string; state: EndpointState }
-    | { type: "linkUp"; peer: string }
-    | { type: "linkDown"; peer: string }
-    | { type: "control"; peer: string; message: ControlMessage }
+    | { type: "control"; peer: string; message: Count }
+    /** The session's tree at this server, as it is reserved; no branches: it has none (any more). */
+    | { type: "tree"; sid: string; branches: Branch[]; transit: boolean }
+    /** What has become of the reservation of a session that starts here. */
+    | { type: "reserved"; outcome: Outcome }
     /** The media plane could not take the leg. */
     | { type: "legRefused"; sid: string; ep: string; what: string }
     /** Nothing has been heard on the leg for `coreLimits.legSilenceMs`: its endpoint never opened it, or has gone unheard. */
@@ -179,9 +192,13 @@ export type Effect =
     /** All other routing servers. */
     | { type: "servers"; peers: Peer[] }
     | { type: "policy"; policy: NeighbourPolicy }
-    | { type: "control"; peer: string; message: ControlMessage }
+    | { type: "control"; peer: string; message: Count }
+    /** To the reservation. */
+    | { type: "reserve"; event: ReservationEvent }
     | { type: "addLeg"; sid: string; ep: string; ssrc: number; ip: string; port: number }
     | { type: "removeLeg"; ssrc: number }
     | { type: "addLink"; sid: string; peer: string; labelOut: number; labelIn: number }
     | { type: "removeLink"; sid: string; peer: string }
+    /** The session passes through between these links, unread [claim 4]; none: it no longer does. */
+    | { type: "transit"; sid: string; branches: Branch[] }
     | { type: "log"; level: "info" | "warn"; what: string; details: object }

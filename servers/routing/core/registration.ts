@@ -7,8 +7,8 @@
 
 import { protocolVersion } from "../../../protocol/messages.ts"
 import type { Reason } from "../../../protocol/reasons.ts"
-import type { Distances } from "../../../protocol/servers.ts"
-import { coreLimits, type Effect, type GroupRequest, type State } from "./model.ts"
+import { type Distances, type ReservationReport, serverLimits, sessionKbps } from "../../../protocol/servers.ts"
+import { coreLimits, type Effect, type GroupRequest, type Outcome, type Session, type State } from "./model.ts"
 import { forgetVersions } from "./servers.ts"
 
 type Outgoing = { verb: GroupRequest["verb"]; key: string; fields: object }
@@ -70,6 +70,23 @@ export function reportLeft(
     request(state, { verb: "left", key: `report ${ep} ${sid}`, fields }, nowMs, out)
 }
 
+/** What has become of the reservation of a session that starts here [claims 14, 15]. */
+export function reportReservation(
+    state: State,
+    session: Session,
+    outcome: Outcome,
+    nowMs: number,
+    out: Effect[],
+): void {
+    const { sid, kbps = sessionKbps } = session.known
+    const fields: Omit<ReservationReport, "id"> = {
+        ...{ sid, ep: outcome.ep, state: outcome.type === "trying" ? "reserving" : outcome.type, kbps },
+        tree: outcome.type === "active" ? outcome.tree.slice(0, serverLimits.treeServers) : [],
+        short: "short" in outcome ? outcome.short : [],
+    }
+    request(state, { verb: "reservation", key: `reservation ${sid}`, fields }, nowMs, out)
+}
+
 /** Takes the request that `re` answers off the list. */
 export function answered(state: State, re: number): GroupRequest | undefined {
     const found = state.requests.get(re)
@@ -83,9 +100,13 @@ export function registered(state: State, groupNowMs: number | undefined, nowMs: 
     registration.registered = true
     if (groupNowMs !== undefined) registration.offsetMs = groupNowMs - nowMs
     out.push({ type: "log", level: "info", what: "registered with the group server", details: {} })
+    // Reservations are told as they stand now.
+    for (const [id, { verb }] of state.requests) if (verb === "reservation") state.requests.delete(id)
     for (const pending of [...state.requests.values()]) send(pending, nowMs, out)
-    for (const [sid, session] of state.sessions)
+    for (const [sid, session] of state.sessions) {
         for (const ep of session.legs.keys()) reportJoined(state, sid, ep, nowMs, out)
+        if (session.outcome) reportReservation(state, session, session.outcome, nowMs, out)
+    }
 }
 
 export function repeatRequests(state: State, nowMs: number, out: Effect[]): void {

@@ -6,9 +6,11 @@
 
 import { limits } from "../../../protocol/limits.ts"
 import type { Reason } from "../../../protocol/reasons.ts"
-import type { ServerSession } from "../../../protocol/servers.ts"
-import { coreLimits, type Effect, type Leg, type Session, type State } from "./model.ts"
-import { reportJoined, reportLeft } from "./registration.ts"
+import { type ServerSession, sessionKbps } from "../../../protocol/servers.ts"
+import type { Branch } from "../reservation/model.ts"
+import { countLegs, dspUnitsOfMembers } from "./dsp.ts"
+import { coreLimits, type Effect, type Leg, type Outcome, type Session, type State } from "./model.ts"
+import { reportJoined, reportLeft, reportReservation } from "./registration.ts"
 import { peopleBeyond, setTree, tellCounts } from "./tree.ts"
 
 /** False when it is old news, or the session is over with it. */
@@ -37,8 +39,18 @@ export function learn(state: State, known: ServerSession, nowMs: number, out: Ef
         state.ended.delete(sid)
         state.sessions.set(sid, { known, legs: new Map() })
     }
-    plant(state, sid, out)
+    reserve(state, sid, out)
+    // Nothing could be reserved for this server: who is here talks to nobody.
+    const unreached = unreachedHere(state, known)
+    if (unreached)
+        for (const ep of [...state.sessions.get(sid)!.legs.keys()])
+            dismiss(state, sid, ep, unreached.reason, nowMs, out)
     return true
+}
+
+/** Why this server is left out of the session, as the group server says. */
+export function unreachedHere(state: State, known: ServerSession) {
+    return known.unreached?.find(({ rs }) => rs === state.self.id)
 }
 
 export function end(state: State, sid: string, reason: Reason, nowMs: number, out: Effect[]): void {
@@ -54,7 +66,7 @@ export function end(state: State, sid: string, reason: Reason, nowMs: number, ou
         bye(ep, sid, reason, out)
         removeLeg(state, sid, ep, reason, nowMs, out)
     }
-    setTree(state.tree, sid, [], out)
+    if (session.known.source === state.self.id) out.push({ type: "reserve", event: { type: "drop", sid } })
     state.sessions.delete(sid)
     out.push({ type: "log", level: "info", what: "session over", details: { sid, reason } })
 }
@@ -82,11 +94,12 @@ export function addLeg(
     const before = session.legs.get(ep)
     const leg: Leg = before ? { ...before, ip, port } : { ssrc: freshSsrc(state), ip, port, toldPeople: 0 }
     session.legs.set(ep, leg)
+    countLegs(state, session)
+    state.touched.add(sid)
     const attachment = state.attachments.get(ep)
     if (attachment) attachment.sid = sid
     out.push({ type: "addLeg", sid, ep, ssrc: leg.ssrc, ip, port })
     if (!before) {
-        plant(state, sid, out)
         reportJoined(state, sid, ep, nowMs, out)
         out.push({ type: "log", level: "info", what: "joined", details: { sid, ep, ssrc: leg.ssrc } })
     }
@@ -108,10 +121,11 @@ export function removeLeg(
     const leg = session?.legs.get(ep)
     if (!session || !leg) return
     session.legs.delete(ep)
+    countLegs(state, session)
+    state.touched.add(sid)
     state.ssrcs.delete(leg.ssrc)
     out.push({ type: "removeLeg", ssrc: leg.ssrc })
     reportLeft(state, sid, ep, reason, nowMs, out)
-    plant(state, sid, out)
     out.push({ type: "log", level: "info", what: "left", details: { sid, ep, ...(reason && { reason }) } })
 }
 
@@ -130,33 +144,66 @@ export function peopleIn(state: State, sid: string): number {
 
 /** Tells neighbours and endpoints how many people there are, where that has changed since they were told. */
 export function tellPeople(state: State, out: Effect[]): void {
-    for (const [sid, session] of state.sessions) {
-        tellCounts(state.tree, sid, session.legs.size, out)
+    for (const sid of state.touched) {
+        const session = state.sessions.get(sid)
+        tellCounts(state.tree, sid, session?.legs.size ?? 0, out)
         const people = peopleIn(state, sid)
-        for (const [ep, leg] of session.legs) {
+        for (const [ep, leg] of session?.legs ?? []) {
             if (leg.toldPeople === people) continue
             leg.toldPeople = people
             const message = { sid, people }
             out.push({ type: "toEndpoint", ep, verb: "roster", message, replaces: `roster ${sid}` })
         }
     }
+    state.touched.clear()
 }
 
-/**
- * The session's tree at this server: from the source to every member server directly. The seam of the reservation, which
- * will call `setTree` with the neighbours it has reserved instead.
- */
-function plant(state: State, sid: string, out: Effect[]): void {
+/** Whether the session can be joined here: its tree reaches this server, or starts from it and is active. */
+export function hasTree(state: State, { known, outcome }: Session): boolean {
+    if (known.source !== state.self.id) return state.tree.has(known.sid)
+    return outcome?.type === "active" || outcome?.type === "degraded" || state.tree.has(known.sid)
+}
+
+/** The reserved tree at this server is another one now. */
+export function onTree(
+    state: State,
+    event: { sid: string; branches: Branch[]; transit: boolean },
+    out: Effect[],
+): void {
+    const { sid, branches, transit } = event
+    setTree(state.tree, sid, branches, transit, out)
+    state.touched.add(sid)
+}
+
+/** What has become of the reservation of a session that starts here. */
+export function onReserved(state: State, outcome: Outcome, nowMs: number, out: Effect[]): void {
+    const session = state.sessions.get(outcome.sid)
+    if (!session || session.known.source !== state.self.id) return
+    // While it is being repaired or improved it goes on as it was.
+    if (outcome.type !== "trying" || !session.outcome) session.outcome = outcome
+    if (outcome.type !== "trying" || outcome.kind !== "review") reportReservation(state, session, outcome, nowMs, out)
+    const level = outcome.type === "refused" || outcome.type === "degraded" ? "warn" : "info"
+    out.push({ type: "log", level, what: "reservation", details: { ...outcome } })
+}
+
+/** What this server, as the source, wants of the reservation: a tree to every server with members that can be had. */
+function reserve(state: State, sid: string, out: Effect[]): void {
     const session = state.sessions.get(sid)
     if (!session) return
-    const { source, members } = session.known
+    const { known } = session
     const self = state.self.id
+    if (known.source !== self || known.state === "scheduled") {
+        session.outcome = undefined
+        out.push({ type: "reserve", event: { type: "drop", sid } })
+        return
+    }
     const servers = new Set<string>()
-    for (const { rs } of members) if (rs !== undefined) servers.add(rs)
-    if (session.legs.size > 0) servers.add(self)
-    const isMine = session.known.state !== "scheduled" && (source === self || servers.has(self))
-    servers.delete(self)
-    setTree(state.tree, sid, isMine ? (source === self ? [...servers] : [source]) : [], out)
+    for (const { rs } of known.members) if (rs !== undefined) servers.add(rs)
+    for (const { rs } of known.unreached ?? []) servers.delete(rs)
+    const isHere = servers.delete(self) || session.legs.size > 0
+    const destinations = [...servers].sort().map(rs => ({ rs, dspUnits: dspUnitsOfMembers }))
+    const wish = { sid, version: known.n, destinations, bandwidthKbps: known.kbps ?? sessionKbps }
+    out.push({ type: "reserve", event: { type: "wish", wish: { ...wish, dspUnits: isHere ? dspUnitsOfMembers : 0 } } })
 }
 
 function bye(ep: string, sid: string, reason: Reason, out: Effect[]): void {

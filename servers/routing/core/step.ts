@@ -2,26 +2,26 @@
  * The routing server as a state machine: one event in, its effects out. Binds the parts of the core; owns nothing itself.
  */
 
-import type { ControlMessage } from "../../../protocol/link.ts"
 import type { Reason } from "../../../protocol/reasons.ts"
 import type { joinedShape } from "../../../protocol/servers.ts"
 import type { Of } from "../../../protocol/shape.ts"
+import type { Ledger } from "../reservation/ledger.ts"
 import { repeat } from "./answers.ts"
 import { attach, detach, endpointState, forgetLost, sendAllAway } from "./attachments.ts"
 import { endHeld, expireHeld, join, leave, refuseHeld, resumeHeld } from "./joins.ts"
 import type { Effect, EndpointRequest, Event, GroupMessage, Self, State } from "./model.ts"
 import * as registration from "./registration.ts"
 import { onPeers, onPolicy } from "./servers.ts"
-import { dismiss, end, endOverdue, learn, tellPeople } from "./sessions.ts"
-import { emptyTree, linkDown, linkUp, onBind, onCount, onUnbind } from "./tree.ts"
+import { dismiss, end, endOverdue, learn, onReserved, onTree, tellPeople } from "./sessions.ts"
+import { onCount } from "./tree.ts"
 
 type Report = Of<typeof joinedShape>
 
 /** Ids of one life; the next one starts above, or it would take an answer that is still under way for its own. */
 const requestsOfLife = 2 ** 20
 
-/** `randomSeed`: 32 random bits. */
-export function initialState(self: Self, randomSeed: number): State {
+/** `randomSeed`: 32 random bits. `ledger`: the one of the reservation. */
+export function initialState(self: Self, randomSeed: number, ledger: Ledger): State {
     return {
         self,
         registration: { connected: false, registered: false },
@@ -33,7 +33,9 @@ export function initialState(self: Self, randomSeed: number): State {
         ended: new Map(),
         requests: new Map(),
         ssrcs: new Set(),
-        tree: emptyTree(),
+        tree: new Map(),
+        ledger,
+        touched: new Set(),
         draining: false,
     }
 }
@@ -60,13 +62,18 @@ function apply(state: State, event: Event, nowMs: number, out: Effect[]) {
             return onEndpoint(state, event.ep, event.content, nowMs, out)
         case "endpointState":
             return endpointState(state, event.ep, event.state, nowMs, out)
-        case "linkUp":
-            return linkUp(state.tree, event.peer, out)
-        case "linkDown":
-            linkDown(state.tree, event.peer, out)
+        case "control": {
+            const { sid, people } = event.message
+            onCount(state.tree, event.peer, sid, people)
+            state.touched.add(sid)
             return
-        case "control":
-            return onControl(state, event.peer, event.message, out)
+        }
+        case "tree":
+            onTree(state, event, out)
+            return resumeHeld(state, event.sid, nowMs, out)
+        case "reserved":
+            onReserved(state, event.outcome, nowMs, out)
+            return resumeHeld(state, event.outcome.sid, nowMs, out)
         case "legRefused":
         case "legSilent":
             out.push({ type: "log", level: "warn", what: "no leg", details: { ...event } })
@@ -80,6 +87,8 @@ function apply(state: State, event: Event, nowMs: number, out: Effect[]) {
             return forgetLost(state, nowMs, out)
         case "drain":
             state.draining = true
+            for (const [sid, { known }] of state.sessions)
+                if (known.source === state.self.id) out.push({ type: "reserve", event: { type: "drop", sid } })
             return sendAllAway(state, nowMs, out)
     }
 }
@@ -132,16 +141,5 @@ function onEndpoint(state: State, ep: string, request: EndpointRequest, nowMs: n
             return join(state, ep, request.message, nowMs, out)
         case "leave":
             return leave(state, ep, request.message.sid, request.message.id, nowMs, out)
-    }
-}
-
-function onControl(state: State, peer: string, message: ControlMessage, out: Effect[]) {
-    switch (message.k) {
-        case "bind":
-            return onBind(state.tree, peer, message.sid, message.label, out)
-        case "unbind":
-            return onUnbind(state.tree, peer, message.sid, out)
-        case "count":
-            return onCount(state.tree, peer, message.sid, message.people)
     }
 }

@@ -157,6 +157,13 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
         return this.#contacts.get(rs)?.link.isUp ?? false
     }
 
+    /** Neighbours whose link is up, in order of their names. */
+    up(): string[] {
+        const up: string[] = []
+        for (const [rs, { adjacent }] of this.#contacts) if (adjacent) up.push(rs)
+        return up.sort()
+    }
+
     isUp(rs: string): boolean {
         return this.#contacts.get(rs)?.adjacent ?? false
     }

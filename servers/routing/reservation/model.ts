@@ -5,8 +5,8 @@
  * session are the same code. Delays are integers of 0.01 ms, bandwidths kbit/s of one direction. [routing-spec 4]
  */
 
-import type { ReservationMessage } from "../../../protocol/reservation.ts"
 import type { Reason } from "../../../protocol/reasons.ts"
+import type { ReservationMessage } from "../../../protocol/reservation.ts"
 
 /** What the core sees of the network. It reads, and never keeps what it has read across events. */
 export interface NetworkView {
@@ -61,10 +61,7 @@ export type ReservationEvent =
     | { type: "wish"; wish: Wish }
     /** The session is over, or starts from another server. */
     | { type: "drop"; sid: string }
-    /** Members that are in the session here now: units that are held whatever becomes of the tree. */
-    | { type: "members"; sid: string; dspUnits: number }
     | { type: "message"; from: string; message: ReservationMessage }
-    | { type: "linkUp"; peer: string }
     | { type: "linkDown"; peer: string }
     /** The link-state database has changed. */
     | { type: "topology" }
@@ -97,6 +94,8 @@ export type ReservationEffect =
      * `transit`: from link to link unread [claim 4]; else they are mixed here.
      */
     | { type: "tree"; sid: string; ep: number; branches: Branch[]; transit: boolean }
+    /** An attempt for a session that starts here begins; `kind` says why. */
+    | { type: "trying"; sid: string; ep: number; kind: "setup" | "change" | "repair" | "review" }
     /** Of a session that starts here: every destination is connected, and holds what it needs. */
     | { type: "active"; sid: string; ep: number; tree: { rs: string; parent: string }[] }
     /** No attempt at all succeeded; what was held is released. The next wish tries anew. */

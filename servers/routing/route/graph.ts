@@ -14,15 +14,6 @@ export const unreachable = 0x3fffffff
 /** Largest cost of a usable edge, 0.01 ms: ten seconds. A path of 1 000 such edges is still below `unreachable`. */
 export const maximumCost = 1_000_000
 
-/** Work space of a search: a heap of vertices by key. Between searches it is empty, and every place is -1. */
-export interface SearchHeap {
-    vertex: Int32Array
-    /** Three longer than `vertex`: children that do not exist are kept at `unreachable`. */
-    key: Int32Array
-    /** Where a vertex stands in the heap, -1 when it does not. */
-    place: Int32Array
-}
-
 export class Graph {
     /** Row `v` of edges is `rowStart[v] .. rowStart[v] + rowLength[v]`. */
     rowStart: Int32Array
@@ -37,8 +28,6 @@ export class Graph {
     vertices: number
     /** Directed edges in use. */
     edges = 0
-    /** One for all searches on this graph, since they never run at the same time. */
-    heap: SearchHeap
     /** First slot that no row has. */
     private end = 0
 
@@ -50,7 +39,6 @@ export class Graph {
         this.head = new Int32Array(0)
         this.cost = new Int32Array(0)
         this.twin = new Int32Array(0)
-        this.heap = searchHeap(vertices)
     }
 
     /** How many vertices the arrays have room for; what others keep for each vertex has this length. */
@@ -65,7 +53,6 @@ export class Graph {
             this.rowStart = grown(this.rowStart, room)
             this.rowLength = grown(this.rowLength, room)
             this.rowCapacity = grown(this.rowCapacity, room)
-            this.heap = searchHeap(room)
         }
         return this.vertices++
     }
@@ -141,10 +128,6 @@ export class Graph {
         this.rowCapacity[v] = capacity
         this.end += capacity
     }
-}
-
-function searchHeap(room: number): SearchHeap {
-    return { vertex: new Int32Array(room), key: new Int32Array(room + 3), place: new Int32Array(room).fill(-1) }
 }
 
 function grown(array: Int32Array, length: number): Int32Array {

@@ -27,6 +27,7 @@ import {
     type Distances,
     NeighbourChoice,
 } from "../neighbours/choice.ts"
+import type { Advertisement } from "../route/advertisement.ts"
 import { explainRoute, type RouteExplanation } from "../route/explain.ts"
 import { LinkState, type LinkStateEffect, type LinkStateLimits, linkStateDefaults } from "../route/link-state.ts"
 import { type Route, type RouteChange, RoutingTable } from "../route/routing-table.ts"
@@ -41,6 +42,8 @@ export interface TopologyOptions {
     boot: number
     links: LinkSet
     meter: PathMeter
+    /** What reservations hold towards a neighbour. */
+    heldKbps: (rs: string) => number
     log: (level: "info" | "warn", what: string, details: object) => void
     /** Differences from the defaults; the policy's limits come over them. */
     choice?: Partial<ChoiceLimits>
@@ -48,6 +51,8 @@ export interface TopologyOptions {
 }
 
 interface TopologyEvents {
+    /** The link-state database has changed; the routing table has followed. */
+    changed: []
     routes: [changes: RouteChange[]]
     runEnded: [accepted: string[]]
 }
@@ -73,7 +78,8 @@ export class Topology extends EventEmitter<TopologyEvents> {
     readonly #limits: ChoiceLimits
     readonly #choice: NeighbourChoice
     readonly #state: LinkState
-    readonly #table: RoutingTable
+    /** [claim 8] For reading. */
+    readonly table: RoutingTable
     readonly #retired = new Set<string>()
     /** Asks under way, with the time at which their link is let go. */
     readonly #asks = new Map<string, { distances: Distances; untilMs: number }>()
@@ -95,7 +101,7 @@ export class Topology extends EventEmitter<TopologyEvents> {
         this.#limits = { ...choiceDefaults, ...options.choice }
         this.#choice = new NeighbourChoice(id, this.#limits)
         this.#state = new LinkState(id, boot, { ...linkStateDefaults, ...options.linkState })
-        this.#table = new RoutingTable(id)
+        this.table = new RoutingTable(id)
         links.on("linkUp", peer => this.#do(() => this.#onLinkUp(peer)))
         links.on("linkDown", peer => this.#do(() => this.#onLinkDown(peer)))
         links.on("opened", peer => this.#do(() => this.#sendAsk(peer)))
@@ -163,16 +169,16 @@ export class Topology extends EventEmitter<TopologyEvents> {
     }
 
     routes(): Route[] {
-        return this.#table.all()
+        return this.table.all()
     }
 
     route(to: string): Route | undefined {
-        return this.#table.route(to)
+        return this.table.route(to)
     }
 
     /** Shortest delay to another server, 0.01 ms; Infinity when there is no path. */
     delayTo(to: string): number {
-        return this.#table.delayFrom(this.#options.id, to)
+        return this.table.delayFrom(this.#options.id, to)
     }
 
     explainRoute(to: string): RouteExplanation {
@@ -183,8 +189,18 @@ export class Topology extends EventEmitter<TopologyEvents> {
             isUp: links.isUp(rs),
             isRetiring: this.#retired.has(rs),
         }))
-        const advertisements = new Map([...this.#state.database].map(([origin, each]) => [origin, each.advertisement]))
-        return explainRoute({ self: id, to, advertisements, route: this.#table.route(to), neighbours })
+        return explainRoute({
+            self: id,
+            to,
+            advertisements: this.advertisements(),
+            route: this.table.route(to),
+            neighbours,
+        })
+    }
+
+    /** The link-state database by origin. */
+    advertisements(): Map<string, Advertisement> {
+        return new Map([...this.#state.database].map(([origin, each]) => [origin, each.advertisement]))
     }
 
     /** Servers whose advertisements are known, this one included. */
@@ -391,8 +407,12 @@ export class Topology extends EventEmitter<TopologyEvents> {
     // ---- link state and routes ----------------------------------------------------------------------------------------------
 
     #measure(): void {
-        const { links, meter } = this.#options
-        const own = ownLinks(links.snapshot(), this.#retired, meter)
+        const { links, meter, heldKbps } = this.#options
+        const own = ownLinks(links.snapshot(), this.#retired, {
+            capacityKbps: rs => meter.capacityKbps(rs),
+            hops: rs => meter.hops(rs),
+            heldKbps,
+        })
         this.#route(this.#state.step({ type: "measured", links: own }, performance.now()))
     }
 
@@ -403,7 +423,7 @@ export class Topology extends EventEmitter<TopologyEvents> {
             switch (effect.type) {
                 case "changed":
                     this.counters.advertisements++
-                    changes.push(...this.#table.update(effect.origin, effect.advertisement))
+                    changes.push(...this.table.update(effect.origin, effect.advertisement))
                     changed = true
                     break
                 case "send":
@@ -417,7 +437,8 @@ export class Topology extends EventEmitter<TopologyEvents> {
         if (!changed) return
         this.counters.routeChanges += changes.length
         if (changes.length > 0) this.emit("routes", changes)
-        this.#choose({ type: "reachable", ids: this.#table.reachable() })
+        this.emit("changed")
+        this.#choose({ type: "reachable", ids: this.table.reachable() })
     }
 
     /** One pending timer: the earliest that any core asks for. */

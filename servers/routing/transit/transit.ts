@@ -26,8 +26,6 @@ export type TransitRefusal = "malformed" | "taken" | "too-many"
 
 export const transitLimits = { sessions: 4096, branches: 64 }
 const u32 = 4294967295
-/** Labels of the sessions that are processed here count up from 1; those of transit have the upper half. */
-const firstLabel = 0x80000000
 
 export class Transit {
     readonly counters = { packets: 0, copies: 0, notSent: 0 }
@@ -35,18 +33,10 @@ export class Transit {
     /** By the neighbour that a packet comes from, then by its label. */
     readonly #entries = new Map<string, Map<number, Entry>>()
     readonly #sessions = new Map<string, readonly TransitBranch[]>()
-    #nextLabel = firstLabel
 
     /** `send` copies the packet before it returns; false: the link is not up. */
     constructor(send: (peer: string, label: number, packet: Buffer) => boolean) {
         this.#send = send
-    }
-
-    /** A label to hand out for a session that will pass through. */
-    newLabel(): number {
-        const label = this.#nextLabel
-        this.#nextLabel = label === u32 ? firstLabel : label + 1
-        return label
     }
 
     /** The session passes through over exactly these links from now on, each to all others. None: it no longer does. */
