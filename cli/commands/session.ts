@@ -160,9 +160,7 @@ async function can({ settings, flags }: Call): Promise<Outcome<Answer>> {
     if (!forecast.ok) return forecast
 
     const { source, servers } = forecast.value
-    const destinations = servers
-        .filter(one => one.server !== source)
-        .map(one => ({ server: one.server, dspUnits: one.members }))
+    const destinations = servers.map(one => one.server).filter(server => server !== source)
     let answer: Can | undefined
     if (source !== undefined && destinations.length > 0) {
         const asked = await askSource(settings, source, { destinations, kbps })

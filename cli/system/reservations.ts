@@ -80,11 +80,11 @@ export async function gatherReservations(
     return success(gathered)
 }
 
-/** Whether `source` could reserve a tree to these destinations now. `dspUnits`: for the members there, without links. */
+/** Whether `source` could reserve a tree to these destinations now. */
 export async function askSource(
     settings: Settings,
     source: string,
-    wish: { destinations: { server: string; dspUnits: number }[]; kbps: number },
+    wish: { destinations: string[]; kbps: number },
 ): Promise<Outcome<Can>> {
     const parts = partsOf(settings, source)
     return parts.ok ? ask(parts.value[0], "POST", "/v1/reservations/can", Can, wish) : parts

@@ -156,7 +156,7 @@ describe("parley session can", () => {
     const can = (...more: string[]) =>
         run("session", "can", "--members", "a,b", "--start", `${tomorrow}T12:00Z`, ...more)
 
-    test("ends with 0 and the tree when it fits, having asked the source for the members' units and the bandwidth", async () => {
+    test("ends with 0 and the tree when it fits, having asked the source for the bandwidth to the others", async () => {
         canAnswer = { fits: true, tree: [{ server: far, parent: source }], short: [] }
         const { code, out, err } = await can("--bandwidth", "500")
         assert.equal(code, 0, err)
@@ -164,7 +164,7 @@ describe("parley session can", () => {
         assert.match(out, new RegExp(`\\n${source}  source, 1 member\\n  ${far}  1 member, 5 ms\\n`))
         const request = asked.findLast(one => one.url === "/v1/reservations/can")!
         assert.equal(request.server, source)
-        assert.deepEqual(request.body, { destinations: [{ server: far, dspUnits: 1 }], kbps: 500 })
+        assert.deepEqual(request.body, { destinations: [far], kbps: 500 })
     })
 
     test("ends with 5 and what is short, where and until when, on standard output also with --json", async () => {
