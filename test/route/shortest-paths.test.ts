@@ -108,6 +108,15 @@ describe("shortest-delay paths [claim 3]", () => {
         assert.deepEqual(new ShortestPaths(graph, 7).distance, plainDistances(graph, 7))
     })
 
+    test("need no limit to the size of a network", () => {
+        const vertices = 70_000
+        const graph = new Graph(vertices)
+        for (let v = 1; v < vertices; v++) graph.addLink(v - 1, v, 2, 3)
+        const paths = new ShortestPaths(graph, 10)
+        assert.equal(paths.distance[vertices - 1], (vertices - 11) * 2)
+        assert.equal(paths.distance[0], 30)
+    })
+
     test("of a graph that grows keep their links", () => {
         const graph = new Graph(0)
         for (let v = 0; v < 40; v++) graph.addVertex()
