@@ -10,6 +10,7 @@ import { addDirectoryCommands } from "./commands/directory.ts"
 import { addLinkCommands } from "./commands/link.ts"
 import { addStaticNeighbourCommands } from "./commands/neighbours.ts"
 import { addPolicyCommands } from "./commands/policy.ts"
+import { addReservationCommands } from "./commands/reservation.ts"
 import { addNeighboursCommand, addRouteCommands } from "./commands/route.ts"
 import { addServeCommands } from "./commands/serve.ts"
 import { addSessionCommands } from "./commands/session.ts"
@@ -31,6 +32,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
     addDemoCommand(shell)
     addBoardCommands(shell)
     addSessionCommands(shell)
+    addReservationCommands(shell)
     addDirectoryCommands(shell)
     addPolicyCommands(shell)
     addStaticNeighbourCommands(shell, addNeighboursCommand(shell))

@@ -13,6 +13,8 @@ export const exitCodes = {
     notRunning: 3,
     /** It was tried, and no answer or no change came in time. */
     timeout: 4,
+    /** It was asked whether something fits, and it does not. */
+    doesNotFit: 5,
     interrupted: 130,
 } as const
 

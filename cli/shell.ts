@@ -3,7 +3,7 @@
  */
 import { readFileSync } from "node:fs"
 import type { Command } from "commander"
-import { exitCodes, type Outcome } from "./outcome.ts"
+import { type ExitName, exitCodes, type Outcome } from "./outcome.ts"
 import { createOutput, type Output } from "./output.ts"
 import { type Flags, readSettings, type Settings } from "./settings.ts"
 
@@ -11,6 +11,8 @@ import { type Flags, readSettings, type Settings } from "./settings.ts"
 export interface Answer {
     value: unknown
     text: string
+    /** An answer that is a no. */
+    exit?: ExitName
 }
 
 export interface Call {
@@ -80,7 +82,7 @@ export function createShell(program: Command, finish: (exitCode: number) => void
                     output.failed(
                         outcome.exit === "usage" && !outcome.next ? { ...outcome, next: helpOf(command) } : outcome,
                     )
-                finish(outcome.ok ? exitCodes.ok : exitCodes[outcome.exit])
+                finish(exitCodes[outcome.ok ? (outcome.value.exit ?? "ok") : outcome.exit])
             })
             return command
         },

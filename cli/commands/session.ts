@@ -1,16 +1,31 @@
 /**
- * `parley session ...`: booking, looking at and cancelling sessions through the group server.
+ * `parley session ...`: booking, looking at and cancelling sessions through the group server, and asking whether one fits.
  */
 
 import { limits } from "../../protocol/limits.ts"
-import type { Session } from "../../servers/group/http/schemas.ts"
-import { failure, type Outcome, success, usage } from "../outcome.ts"
+import { sessionKbps } from "../../protocol/servers.ts"
+import type { GroupClient } from "../../servers/group/client.ts"
+import type { Session, SessionInFull } from "../../servers/group/http/schemas.ts"
+import { exitCodes, failure, type Outcome, success, usage } from "../outcome.ts"
 import { table } from "../output.ts"
+import type { Flags } from "../settings.ts"
 import type { Answer, Call, Shell } from "../shell.ts"
 import { fromGroup, groupOf } from "../system/group.ts"
+import { askSource, type Can, type Gathered, gatherReservations } from "../system/reservations.ts"
+import { silentLines, silentValue } from "./reservation.ts"
+import {
+    canText,
+    combine,
+    heldTable,
+    type LinkDelay,
+    releaseKey,
+    reservationText,
+    timeText,
+} from "./reservation-text.ts"
 
 const states = ["scheduled", "opening", "open", "ended", "live"] as const
 const defaultMinutes = 30
+const mostKbps = 10_000_000
 
 export function addSessionCommands(shell: Shell): void {
     const session = shell.noun("session", "book, list, show and cancel sessions")
@@ -25,7 +40,7 @@ export function addSessionCommands(shell: Shell): void {
     })
     shell.verb(session, {
         name: "show <session>",
-        about: "one session with its members and its source server",
+        about: "one session: its members, its source, its tree, and what routing servers hold for it",
         run: show,
     })
     shell.verb(session, {
@@ -43,6 +58,21 @@ export function addSessionCommands(shell: Shell): void {
             `parley session book --by board-a --with board-b --start ${exampleStart()}`,
         ],
         run: book,
+    })
+    shell.verb(session, {
+        name: "can",
+        about: `would a session fit: exit code 0 if it does, ${exitCodes.doesNotFit} if not, with what is short and where`,
+        options: [
+            ["--members <ids>", "endpoints and groups, with commas between them"],
+            ["--bandwidth <kbps>", `of each direction of each link (default ${sessionKbps})`],
+            ["--start <time>", `ISO 8601 such as ${exampleStart()}, or now (default)`],
+            ["--minutes <number>", `how long, from ${limits.sessionMinutesMin} (default ${defaultMinutes})`],
+        ],
+        examples: [
+            "parley session can --members all-rooms",
+            "parley session can --members board-a,board-b --bandwidth 2000",
+        ],
+        run: can,
     })
     shell.verb(session, { name: "cancel <session>", about: "end a session for all", run: cancel })
 }
@@ -72,23 +102,94 @@ async function list({ settings, flags }: Call): Promise<Outcome<Answer>> {
 async function show({ settings, words }: Call): Promise<Outcome<Answer>> {
     const group = groupOf(settings)
     if (!group.ok) return group
-    const session = fromGroup(await group.value.getSession(words[0]))
-    return session.ok ? success({ value: session.value, text: describe(session.value) }) : session
+    const found = fromGroup(await group.value.getSession(words[0]))
+    if (!found.ok) return found
+    const session = found.value
+    // The routing servers of a group server elsewhere are not ours to ask.
+    const asked = settings.groupUrl ? undefined : await gatherReservations(settings, { sid: session.id })
+    const gathered: Gathered = asked?.ok ? asked.value : { servers: [], silent: [] }
+    const held = gathered.servers.filter(one => one.reservations.length > 0)
+    const value = {
+        ...session,
+        held: held.flatMap(({ server, reservations }) => reservations.map(one => ({ server, ...one }))),
+        silent: silentValue(gathered.silent),
+    }
+    const parts = [describe(session)]
+    if (session.reservation) parts.push(reservationPart(session, await delaysOf(group.value)))
+    const isGoingOn = session.state === "opening" || session.state === "open"
+    if (held.length > 0) parts.push(heldTable(held, false))
+    else if (asked?.ok && isGoingOn) parts.push("no routing server holds anything for it")
+    if (asked && !asked.ok) parts.push(`routing servers were not asked: ${asked.what}`)
+    else if (!asked && isGoingOn) parts.push("routing servers were not asked: they run elsewhere (--group)")
+    // Of a session that is not going on nothing should be held: silence is no news then.
+    if (isGoingOn) parts.push(...silentLines(gathered.silent))
+    return success({ value, text: parts.join("\n\n") })
+}
+
+function reservationPart(session: SessionInFull, delay: LinkDelay): string {
+    const members = new Map<string, number>()
+    for (const { server, status } of session.members)
+        if (server !== undefined && status !== "declined") members.set(server, (members.get(server) ?? 0) + 1)
+    return reservationText(session.source ?? "", session.reservation!, members, delay)
+}
+
+/** Of links as the group server was told; none are known to somebody who may not see routing servers. */
+async function delaysOf(group: GroupClient): Promise<LinkDelay> {
+    const servers = await group.all(cursor => group.listRoutingServers(cursor === undefined ? {} : { cursor }))
+    const delays = new Map<string, number>()
+    if (servers.ok)
+        for (const { id, links } of servers.value)
+            for (const { server, up, delayMs } of links) if (up) delays.set(`${id} ${server}`, delayMs)
+    return (from, to) => delays.get(`${from} ${to}`) ?? delays.get(`${to} ${from}`)
+}
+
+async function can({ settings, flags }: Call): Promise<Outcome<Answer>> {
+    const members = [...new Set(String(flags.members ?? "").split(","))].filter(Boolean)
+    if (members.length === 0) return usage("--members is needed", "parley session can --members board-a,board-b")
+    const kbps = Number(flags.bandwidth ?? sessionKbps)
+    if (!Number.isInteger(kbps) || kbps < 1 || kbps > mostKbps)
+        return usage(`--bandwidth: a whole number of kbit/s from 1 to ${mostKbps} is needed, not "${flags.bandwidth}"`)
+    const minutes = minutesOf(flags)
+    if (!minutes.ok) return minutes
+    const start = startOf((flags.start as string | undefined) ?? "now")
+    if (!start.ok) return start
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const wanted = { members, kbps, minutes: minutes.value, ...(start.value !== undefined && { start: start.value }) }
+    const forecast = fromGroup(await group.value.canSession(wanted))
+    if (!forecast.ok) return forecast
+
+    const { source, servers } = forecast.value
+    const destinations = servers.map(one => one.server).filter(server => server !== source)
+    let answer: Can | undefined
+    if (source !== undefined && destinations.length > 0) {
+        const asked = await askSource(settings, source, { destinations, kbps })
+        // Without the source a no of the group server is still a no.
+        if (!asked.ok && forecast.value.fits) return asked
+        if (asked.ok) answer = asked.value
+    }
+    const next = new Map<string, number>()
+    for (const short of answer?.short ?? []) {
+        const release = await group.value.nextRelease(short.at, short.to)
+        if (release.ok && release.value.next !== undefined) next.set(releaseKey(short), release.value.next)
+    }
+    const result = combine(forecast.value, answer, next)
+    const text = canText(result, await delaysOf(group.value))
+    return success({ value: result, text, ...(!result.fits && { exit: "doesNotFit" as const }) })
 }
 
 async function book({ settings, flags }: Call): Promise<Outcome<Answer>> {
     const { by, with: target, title } = flags as Record<string, string | undefined>
     if (!by || !target) return usage("--by and --with are needed", "parley session book --by board-a --with all-rooms")
-    const minutes = Number(flags.minutes ?? defaultMinutes)
-    if (!Number.isInteger(minutes) || minutes < limits.sessionMinutesMin || minutes > limits.sessionMinutesMax)
-        return usage(
-            `--minutes: a whole number from ${limits.sessionMinutesMin} to ${limits.sessionMinutesMax} is needed, not "${flags.minutes}"`,
-        )
+    const minutes = minutesOf(flags)
+    if (!minutes.ok) return minutes
     const start = startOf((flags.start as string | undefined) ?? "now")
     if (!start.ok) return start
     const group = groupOf(settings)
     if (!group.ok) return group
-    const booked = fromGroup(await group.value.book({ by, with: target, start: start.value, minutes, title }))
+    const booked = fromGroup(
+        await group.value.book({ by, with: target, start: start.value, minutes: minutes.value, title }),
+    )
     return booked.ok ? success({ value: booked.value, text: describe(booked.value) }) : booked
 }
 
@@ -114,6 +215,15 @@ async function cancel({ settings, words, confirm, output }: Call): Promise<Outco
     return cancelled.ok ? success({ value: { cancelled: words[0] }, text: `cancelled ${words[0]}` }) : cancelled
 }
 
+function minutesOf(flags: Flags): Outcome<number> {
+    const minutes = Number(flags.minutes ?? defaultMinutes)
+    if (Number.isInteger(minutes) && minutes >= limits.sessionMinutesMin && minutes <= limits.sessionMinutesMax)
+        return success(minutes)
+    return usage(
+        `--minutes: a whole number from ${limits.sessionMinutesMin} to ${limits.sessionMinutesMax} is needed, not "${flags.minutes}"`,
+    )
+}
+
 function startOf(text: string): Outcome<number | undefined> {
     if (text === "now") return success(undefined)
     // Date.parse alone takes "1" for the year 2001.
@@ -125,10 +235,6 @@ function startOf(text: string): Outcome<number | undefined> {
 /** Tomorrow: an example that can be typed as it stands. */
 function exampleStart(): string {
     return `${new Date(Date.now() + 86_400_000).toISOString().slice(0, 10)}T14:00Z`
-}
-
-function timeText(seconds: number): string {
-    return new Date(seconds * 1000).toISOString().replace(":00.000Z", "Z").replace(".000Z", "Z")
 }
 
 function describe(session: Session): string {

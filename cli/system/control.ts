@@ -44,11 +44,16 @@ export function fromControl<T>(server: string, result: ControlResult<T>): Outcom
     return failure(code === "no-answer" ? "timeout" : "failed", code, `${server}: ${what}`, { who, next })
 }
 
-function routingParts(run: Run): RunningPart[] {
+export function routingParts(run: Run): RunningPart[] {
     return run.parts.filter(part => part.kind === "routing")
 }
 
 function clientOf(part: RunningPart): Outcome<ControlClient> {
+    return openControl(part, ControlClient.fromTokenFile)
+}
+
+/** Where a part's control API is, given to `open`, which may throw when the token cannot be read. */
+export function openControl<T>(part: RunningPart, open: (url: string, tokenFile: string) => T): Outcome<T> {
     const { name, controlUrl, controlTokenFile } = part
     if (!controlUrl || !controlTokenFile)
         return failure("notRunning", "no-control", `${name} runs without a control API`, {
@@ -56,7 +61,7 @@ function clientOf(part: RunningPart): Outcome<ControlClient> {
             next: "parley stop, then parley up",
         })
     try {
-        return success(ControlClient.fromTokenFile(controlUrl, controlTokenFile))
+        return success(open(controlUrl, controlTokenFile))
     } catch (error) {
         return failure("failed", "no-token", `the control token of ${name} cannot be read: ${messageOf(error)}`, {
             who: "operator",

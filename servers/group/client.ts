@@ -125,7 +125,15 @@ export class GroupClient {
         return this.get<Page<schemas.Session>>("/v1/sessions", { ...query })
     }
     getSession(id: string) {
-        return this.get<schemas.Session>(`/v1/sessions/${encodeURIComponent(id)}`)
+        return this.get<schemas.SessionInFull>(`/v1/sessions/${encodeURIComponent(id)}`)
+    }
+    /** Dry run. */
+    canSession(wanted: schemas.AskSession) {
+        return this.call<schemas.Forecast>("POST", "/v1/sessions/can", wanted)
+    }
+    /** When DSP units of `at` are given back, or with `to` bandwidth of the link between the two. */
+    nextRelease(at: string, to?: string) {
+        return this.get<schemas.Release>("/v1/releases", { at, to })
     }
     book(booking: BookOptions, key?: string) {
         return this.call<schemas.Session>("POST", "/v1/sessions", booking, key)

@@ -50,8 +50,8 @@ const maxTimerMs = 30_000
 export class Engine {
     state: State
     readonly counters = { batches: 0, events: 0, commitFailures: 0, commitSeconds: 0 }
+    readonly policy: Policy
     private readonly options: EngineOptions
-    private readonly policy: Policy
     private readonly now: () => number
     private readonly waiting: Waiting[] = []
     private running: Promise<void> | undefined

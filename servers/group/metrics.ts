@@ -4,8 +4,12 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client"
 import { sessionStates } from "../../protocol/messages.ts"
+import { reservationStates } from "../../protocol/servers.ts"
 import type { Engine } from "./engine.ts"
 import type { Signalling } from "./signalling.ts"
+
+/** Those that are counted also while there is none. */
+const unreachedReasons = ["no-dsp", "no-bandwidth", "no-path", "unavailable"]
 
 export function buildMetrics(engine: Engine, signalling: () => Signalling | undefined): Registry {
     const register = new Registry()
@@ -46,6 +50,31 @@ export function buildMetrics(engine: Engine, signalling: () => Signalling | unde
             for (const { state } of engine.state.durable.sessions.values())
                 counts.set(state, (counts.get(state) ?? 0) + 1)
             for (const [state, count] of counts) this.set({ state }, count)
+        },
+    })
+    new Gauge({
+        name: "parley_group_reservations",
+        help: "Sessions that are going on, by what their source says of their reservation",
+        labelNames: ["state"],
+        registers,
+        collect() {
+            const counts = new Map<string, number>(reservationStates.map(state => [state, 0]))
+            for (const { told } of engine.state.live.reservations.values())
+                if (told) counts.set(told.state, (counts.get(told.state) ?? 0) + 1)
+            for (const [state, count] of counts) this.set({ state }, count)
+        },
+    })
+    new Gauge({
+        name: "parley_group_unreached_servers",
+        help: "Member servers that sessions go on without, each counted once a session",
+        labelNames: ["reason"],
+        registers,
+        collect() {
+            const counts = new Map<string, number>(unreachedReasons.map(reason => [reason, 0]))
+            for (const { unreached } of engine.state.live.reservations.values())
+                for (const { reason } of unreached.values()) counts.set(reason, (counts.get(reason) ?? 0) + 1)
+            this.reset()
+            for (const [reason, count] of counts) this.set({ reason }, count)
         },
     })
     new Gauge({

@@ -163,6 +163,9 @@ describe("a session", () => {
         assert.equal(world.take<Agenda>("b", "agenda").at(-1)!.list.length, 0)
         assert.equal(world.take<Agenda>("a", "agenda").at(-1)!.list.length, 1)
         assert.equal(outcome(world.book("c", "b", monday + hour)), "done")
+        // Neither does a late report of its server bring it back: it would be in two sessions.
+        world.servers("rs-a")
+        assert.equal(outcome(world.ask("rs", "rs-a", "joined", { sid, ep: "b" })), "not-a-member")
     })
 
     test("is cancelled by its booker only, and cancelling twice is harmless", () => {

@@ -7,10 +7,12 @@ import {
     neighbourLimitDefaults,
     peersShape,
     policyShape,
+    type ServerSession,
     serverSessionShape,
 } from "../../protocol/servers.ts"
 import { problemWith, type Shape } from "../../protocol/shape.ts"
 import { utf8Bytes } from "../../protocol/text.ts"
+import { policy } from "../../servers/group/core/model.ts"
 import { drawSeed, type SeededRandom, seededRandom } from "../support/random.ts"
 import { World } from "./world.ts"
 
@@ -18,7 +20,7 @@ const rooms = ["a", "b", "c", "d"]
 const servers = ["rs-a", "rs-b", "rs-c"]
 const verbs = {
     ep: ["hello", "time", "candidates", "directory", "book", "cancel", "decline", "toString", ""],
-    rs: ["hello", "want", "joined", "left", "distances", "__proto__"],
+    rs: ["hello", "want", "joined", "left", "distances", "reservation", "reservation", "reservation", "__proto__"],
 }
 const fields = ["v", "boot", "board", "fw", "caps", "need", "from", "with", "start", "minutes", "title", "sid", "ep"]
 const more = [
@@ -40,6 +42,10 @@ const more = [
     "lon",
     "list",
     "draining",
+    "state",
+    "kbps",
+    "tree",
+    "short",
 ]
 const pushShapes: Record<string, Shape<unknown>> = {
     agenda: agendaShape,
@@ -104,6 +110,31 @@ function message(random: SeededRandom, world: World): Record<string, unknown> {
     return good
 }
 
+/** What a source may tell of one of its sessions, mostly. */
+function report(random: SeededRandom, world: World, from: string): Record<string, unknown> {
+    const own = [...world.state.durable.sessions.values()].filter(one => one.source === from)
+    const others = servers.filter(server => server !== from)
+    const tree = others.map((rs, index) => ({ rs, parent: random.chance(0.7) ? from : others[index - 1] }))
+    const reason = random.pick(["no-dsp", "no-bandwidth", "no-path"])
+    const short = servers
+        .filter(() => random.chance(0.4))
+        .map(rs => ({
+            rs,
+            reason,
+            what: "2 short",
+            at: random.pick(servers),
+            to: random.pick([...servers, undefined]),
+        }))
+    return {
+        ...(own.length > 0 && random.chance(0.9) && { sid: random.pick(own).id }),
+        ep: random.chance(0.9) ? Math.floor(world.now) : random.int(0, 9),
+        state: random.pick(["reserving", "active", "refused", "degraded"]),
+        kbps: 96,
+        tree: random.chance(0.5) ? tree : [],
+        short,
+    }
+}
+
 function play(seed: number, events: number): World {
     const random = seededRandom(seed)
     const world = new World()
@@ -113,14 +144,16 @@ function play(seed: number, events: number): World {
     for (let index = 0; index < events; index++) {
         const kind = random.pick(["ep", "rs"] as const)
         const from = random.pick(kind === "ep" ? [...rooms, "stranger"] : [...servers, "rs-x"])
-        const body = random.chance(0.05) ? anything(random, world) : message(random, world)
+        const verb = random.pick(verbs[kind])
+        const sound = { ...message(random, world), ...(verb === "reservation" && report(random, world, from)) }
+        const body = random.chance(0.05) ? anything(random, world) : sound
         if (random.chance(0.25)) world.tell(kind, from, body, random.chance(0.2))
         else {
             const answer = world.run({
                 type: "request",
                 kind,
                 from,
-                verb: random.pick(verbs[kind]),
+                verb,
                 message: withId(body, index),
             })
             checkAnswer(answer)
@@ -139,6 +172,7 @@ function play(seed: number, events: number): World {
         if (random.chance(0.002)) world.restart()
         checkSent(world)
         checkSessions(world)
+        checkReservations(world)
     }
     return world
 }
@@ -167,6 +201,16 @@ function checkSent(world: World): void {
     for (const send of world.sent) {
         assert.equal(problemWith(pushShapes[send.verb], send.message), "", send.verb)
         if (send.kind === "ep") assert.ok(utf8Bytes(JSON.stringify(send.message)) <= limits.messageToApplianceBytes)
+        if (send.verb === "session") {
+            const { source, unreached = [], members } = send.message as ServerSession
+            for (const { rs } of unreached) {
+                assert.notEqual(rs, source, "whoever is at the source can meet")
+                assert.ok(
+                    members.some(member => member.rs === rs),
+                    `${rs} has members`,
+                )
+            }
+        }
         const { n } = send.message
         if (typeof n !== "number") continue
         const key = `${send.to} ${send.replaces}`
@@ -185,12 +229,29 @@ function checkSessions(world: World): void {
     }
 }
 
+/** What is known of reservations is bounded, ends with the session, and never keeps the clock busy. */
+function checkReservations(world: World): void {
+    for (const [sid, { history, unreached }] of world.state.live.reservations) {
+        const state = world.state.durable.sessions.get(sid)?.state
+        assert.ok(state === "opening" || state === "open", `${sid} is ${state}`)
+        assert.ok(history.length <= policy.reservationHistory)
+        for (const { dueMs, sinceMs } of unreached.values()) {
+            assert.ok(dueMs <= sinceMs + policy.retryMs)
+            leftOut++
+        }
+    }
+}
+
+let leftOut = 0
+
 test("whatever endpoints and routing servers send, nothing throws, answers and pushes keep their shapes, rooms are never doubly booked", () => {
     const seed = drawSeed("group fuzz")
     let sessions = 0
+    leftOut = 0
     for (let run = 0; run < 6; run++) {
         versions.clear()
         sessions += play(seed + run, 2500).state.durable.sessions.size
     }
     assert.ok(sessions > 50, `only ${sessions} sessions: the messages do not get anywhere`)
+    assert.ok(leftOut > 0, "no server is ever left out")
 })

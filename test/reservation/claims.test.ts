@@ -109,7 +109,7 @@ describe("the source [claims 14-17]", () => {
         const network = windows(["a d 10"], { dsp: { a: 6 } })
         network.wish("a", ["d"], { sid: "s0", dspUnits: 2 })
         network.pass(200)
-        network.feed("a", { type: "members", sid: "s1", dspUnits: 2 })
+        network.at("a").ledger.holdPresent("s1", 2)
         network.wish("a", ["d"], { dspUnits: 3 })
         assert.equal(network.of("a", "refused").length, 1)
         network.wish("a", ["d"], { dspUnits: 2 })

@@ -91,6 +91,32 @@ describe("shortest-delay paths [claim 3]", () => {
         assert.deepEqual([...paths.parent], [-1, 0, 1, 0])
     })
 
+    test("are the same in a graph that gave back its free slots, which links can still be added to", () => {
+        const random = randomOf(21)
+        const { graph } = randomGraph(120, 5, random)
+        const before = new ShortestPaths(graph, 7)
+        assert.ok(graph.freeSlots > 0)
+        graph.compact()
+        assert.equal(graph.freeSlots, 0)
+        assert.deepEqual(new ShortestPaths(graph, 7).distance, before.distance)
+        for (let v = 0; v < 119; v++) if (graph.edge(v, v + 1) < 0) graph.addLink(v, v + 1, 1 + v, 2 + v)
+        for (let v = 0; v < 119; v++) {
+            const e = graph.edge(v, v + 1)
+            assert.equal(graph.twin[e], graph.edge(v + 1, v))
+            assert.equal(graph.twin[graph.twin[e]], e)
+        }
+        assert.deepEqual(new ShortestPaths(graph, 7).distance, plainDistances(graph, 7))
+    })
+
+    test("need no limit to the size of a network", () => {
+        const vertices = 70_000
+        const graph = new Graph(vertices)
+        for (let v = 1; v < vertices; v++) graph.addLink(v - 1, v, 2, 3)
+        const paths = new ShortestPaths(graph, 10)
+        assert.equal(paths.distance[vertices - 1], (vertices - 11) * 2)
+        assert.equal(paths.distance[0], 30)
+    })
+
     test("of a graph that grows keep their links", () => {
         const graph = new Graph(0)
         for (let v = 0; v < 40; v++) graph.addVertex()

@@ -8,7 +8,17 @@
 import { limits } from "../../../protocol/limits.ts"
 import { fit } from "./calendar.ts"
 import { advance, changed } from "./lifecycle.ts"
-import type { Answer, BookRequest, Context, EndpointRow, Invitation, Policy, SessionRow, State } from "./model.ts"
+import type {
+    Answer,
+    BookRequest,
+    Context,
+    EndpointRow,
+    Invitation,
+    Policy,
+    Refusal,
+    SessionRow,
+    State,
+} from "./model.ts"
 import { audit, clip, done, problemWithText, refuse } from "./outcome.ts"
 
 export function book(state: State, request: BookRequest, actor: string, context: Context, policy: Policy): Answer {
@@ -26,18 +36,9 @@ function decide(state: State, request: BookRequest, context: Context, policy: Po
 
     const problem = problemWithText(request.title, limits.titleBytes, "title")
     if (problem) return refuse("malformed", problem, "maker")
-    if (request.minutes > limits.sessionMinutesMax)
-        return refuse("too-long", `at most ${limits.sessionMinutesMax} minutes`, "you")
-    if (request.minutes < limits.sessionMinutesMin)
-        return refuse("malformed", `minutes: at least ${limits.sessionMinutesMin}`, "you")
-
-    const adhoc = request.start === 0
-    const start = adhoc ? nowSeconds : request.start
-    const end = start + request.minutes * 60
-    const latest = nowSeconds + limits.bookAheadDays * 86400
-    if (start < nowSeconds - policy.pastGraceSeconds)
-        return refuse("in-the-past", "the start is in the past", "you", nowSeconds)
-    if (start > latest) return refuse("too-far", `at most ${limits.bookAheadDays} days ahead`, "you")
+    const span = spanOf(request, nowSeconds, policy)
+    if ("ok" in span) return span
+    const { adhoc, start, end, latest } = span
 
     const invited = whoIsInvited(state, booker, request.with)
     if (!Array.isArray(invited)) return invited
@@ -73,6 +74,30 @@ function decide(state: State, request: BookRequest, context: Context, policy: Po
     changed(state, session, context)
     advance(state, session, context)
     return done({ sid: session.id, start, end })
+}
+
+export interface Span {
+    /** Unix seconds. */
+    start: number
+    end: number
+    /** The last start that a booking may have. */
+    latest: number
+    adhoc: boolean
+}
+
+/** When a session would be; `start` 0 is now. */
+export function spanOf(wanted: { start: number; minutes: number }, nowSeconds: number, policy: Policy): Span | Refusal {
+    if (wanted.minutes > limits.sessionMinutesMax)
+        return refuse("too-long", `at most ${limits.sessionMinutesMax} minutes`, "you")
+    if (wanted.minutes < limits.sessionMinutesMin)
+        return refuse("malformed", `minutes: at least ${limits.sessionMinutesMin}`, "you")
+    const adhoc = wanted.start === 0
+    const start = adhoc ? nowSeconds : wanted.start
+    const latest = nowSeconds + limits.bookAheadDays * 86400
+    if (start < nowSeconds - policy.pastGraceSeconds)
+        return refuse("in-the-past", "the start is in the past", "you", nowSeconds)
+    if (start > latest) return refuse("too-far", `at most ${limits.bookAheadDays} days ahead`, "you")
+    return { start, end: start + wanted.minutes * 60, latest, adhoc }
 }
 
 /** The booker and the members of what it calls, each once; or why there is nobody. */

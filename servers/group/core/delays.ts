@@ -46,21 +46,33 @@ export function linkGraph(servers: Map<string, ServerState>): Graph {
     return graph
 }
 
-/** Smallest delay from `from` to every server that can be reached (Dijkstra with a binary heap). */
+/** Smallest delay from `from` to every server that can be reached. */
 export function delaysFrom(graph: Graph, from: string): Map<string, number> {
-    const settled = new Map<string, number>()
-    const heap: { id: string; delay: number }[] = [{ id: from, delay: 0 }]
+    return new Map([...shortestWays(graph, from)].map(([id, way]) => [id, way.delay]))
+}
+
+export interface Way {
+    id: string
+    delay: number
+    /** The server before it on the way; "" for the first. */
+    parent: string
+}
+
+/** The shortest way from `from` to every server that can be reached (Dijkstra with a binary heap). */
+export function shortestWays(graph: Graph, from: string): Map<string, Way> {
+    const settled = new Map<string, Way>()
+    const heap: Way[] = [{ id: from, delay: 0, parent: "" }]
     while (heap.length > 0) {
         const nearest = pop(heap)
         if (settled.has(nearest.id)) continue
-        settled.set(nearest.id, nearest.delay)
+        settled.set(nearest.id, nearest)
         for (const [to, delay] of graph.get(nearest.id) ?? [])
-            if (!settled.has(to)) push(heap, { id: to, delay: nearest.delay + delay })
+            if (!settled.has(to)) push(heap, { id: to, delay: nearest.delay + delay, parent: nearest.id })
     }
     return settled
 }
 
-function push(heap: { id: string; delay: number }[], item: { id: string; delay: number }): void {
+function push(heap: Way[], item: Way): void {
     let at = heap.length
     heap.push(item)
     while (at > 0) {
@@ -72,7 +84,7 @@ function push(heap: { id: string; delay: number }[], item: { id: string; delay: 
     heap[at] = item
 }
 
-function pop(heap: { id: string; delay: number }[]): { id: string; delay: number } {
+function pop(heap: Way[]): Way {
     const top = heap[0]
     const last = heap.pop()!
     if (heap.length === 0) return top

@@ -19,7 +19,10 @@ import {
 } from "./model.ts"
 import { audit, done, refuse } from "./outcome.ts"
 import { peersDueMs } from "./peers.ts"
+import { isGoingOn } from "./releases.ts"
+import { forgetTold, releaseReservation } from "./reservation.ts"
 import { touchSession } from "./touch.ts"
+import { retryDue, retryDueMs } from "./unreached.ts"
 
 /** The state that a session should be in at `nowMs` by its times alone. */
 export function stateAt(session: SessionRow, nowMs: number): SessionState {
@@ -55,8 +58,7 @@ export function nextDueMs(state: State, policy: Policy): number | undefined {
                 break
         }
     }
-    const peersMs = peersDueMs(state)
-    if (peersMs !== undefined) consider(peersMs)
+    for (const atMs of [peersDueMs(state), retryDueMs(state)]) if (atMs !== undefined) consider(atMs)
     return due
 }
 
@@ -72,6 +74,7 @@ export function tick(state: State, context: Context, policy: Policy): void {
         if (emptySinceMs !== undefined && context.nowMs >= emptySinceMs + policy.emptyEndMs)
             end(state, session, "ended", "group", "everybody has left", context)
     }
+    retryDue(state, context, policy)
 }
 
 /** Moves one session to the state of its times; a new booking for now goes through it too. */
@@ -145,6 +148,8 @@ export function joined(state: State, server: string, sid: string, endpoint: stri
     if ("ok" in found) return found
     const { session, invitation } = found
     if (session.state === "ended") return refuse("ended", "the session is over", "nobody")
+    // A report that was under way for long: its room may be taken by another session by now.
+    if (invitation.status === "declined") return refuse("not-a-member", "it has declined", "organiser")
     if (invitation.status === "joined" && invitation.server === server) return done()
     invitation.status = "joined"
     invitation.server = server
@@ -178,6 +183,7 @@ export function serverLost(state: State, server: string, why: string, context: C
         for (const invitation of session.invitations)
             if (invitation.status === "joined" && invitation.server === server)
                 leave(state, session, invitation, "group", why, context)
+        if (session.source === server) forgetTold(state, session.id)
         if (session.state !== "scheduled") state.touched.sessions.add(session.id)
     }
 }
@@ -204,11 +210,14 @@ export function end(
     context: Context,
 ): void {
     audit(context, actor, "end", session.id, reason, { why, from: session.state, start: session.start })
+    const hadStarted = isGoingOn(session)
     session.state = "ended"
     session.endedMs = context.nowMs
     session.endReason = why
     state.live.emptySinceMs.delete(session.id)
     changed(state, session, context)
+    // After it is touched: servers hear of the end before others try to get what it had.
+    if (hadStarted) releaseReservation(state, session, context)
 }
 
 function leave(

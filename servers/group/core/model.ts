@@ -11,6 +11,8 @@ import {
     type NeighbourLimits,
     neighbourLimitDefaults,
     type Place,
+    type ReservationReport,
+    type ReservationState,
     type ServerState,
 } from "../../../protocol/servers.ts"
 import type { PartyKind } from "../../../protocol/topics.ts"
@@ -162,6 +164,60 @@ export interface Durable {
     reservedVersions: number
 }
 
+export type Shortage = ReservationReport["short"][number]
+export type TreeLink = ReservationReport["tree"][number]
+
+/** What the source has told of a session's reservation last. */
+export interface ReservationTold {
+    ep: number
+    state: ReservationState
+    kbps: number
+    tree: TreeLink[]
+    short: Shortage[]
+    atMs: number
+}
+
+export interface ReservationChange {
+    atMs: number
+    source: string
+    ep: number
+    state: ReservationState
+    /** Servers of the tree beside the source. */
+    servers: number
+    short: Shortage[]
+}
+
+/** A member server that a session goes on without for now. */
+export interface Unreached {
+    reason: Reason
+    what: string
+    who: Fixer
+    /** When it may fit, Unix seconds. */
+    next?: number
+    /** Server at which something is short ... */
+    at: string
+    /** ... on its link to this one. */
+    to?: string
+    sinceMs: number
+    /** When it is tried again at the latest. */
+    dueMs: number
+}
+
+/** How the reservation of an opening or open session stands. */
+export interface SessionReservation {
+    /** Absent until the present source has told. */
+    told?: ReservationTold
+    /** The tree whose bandwidth is held, as far as is known: the last active one. Its source is the session's. */
+    held: TreeLink[]
+    /** Latest last. */
+    history: ReservationChange[]
+    unreached: Map<string, Unreached>
+    /** Those whose own units did not suffice for a source. As destinations they may do. */
+    shortSources: Set<string>
+    /** Nothing could be reserved and there is nobody to leave out: when the source is asked again. */
+    againMs?: number
+}
+
 /** What is known only while the server runs. */
 export interface Live {
     endpoints: Map<string, EndpointState>
@@ -175,6 +231,8 @@ export interface Live {
     agendas: Map<string, string>
     /** Per session, what its servers were last told. */
     told: Map<string, { content: string; servers: Set<string> }>
+    /** Per session that is opening or open and whose source has told something. */
+    reservations: Map<string, SessionReservation>
     /** Per ad-hoc session: since when nobody is in it. */
     emptySinceMs: Map<string, number>
     /** After a connection to the broker: who has not been heard of on it, and when they count as off. */
@@ -227,6 +285,7 @@ export function emptyLive(): Live {
         peersDueMs: 0,
         agendas: new Map(),
         told: new Map(),
+        reservations: new Map(),
         emptySinceMs: new Map(),
     }
 }
@@ -344,6 +403,12 @@ export interface Policy {
     endedMemoryMs: number
     /** Who is not heard of for so long on a new connection to the broker is off. */
     unheardMs: number
+    /** A server that a session goes on without is tried again after this long, whatever happens. */
+    retryMs: number
+    /** ... and not sooner than this because the network has changed: it changes more than once then. */
+    retryLeastMs: number
+    /** Changes of a session's reservation that are remembered. */
+    reservationHistory: number
 }
 
 export const policy: Policy = {
@@ -352,4 +417,7 @@ export const policy: Policy = {
     answersPerSender: 64,
     endedMemoryMs: 24 * 3600_000,
     unheardMs: 30_000,
+    retryMs: 30_000,
+    retryLeastMs: 5000,
+    reservationHistory: 16,
 }

@@ -28,7 +28,7 @@ export function heard(state: State, kind: PartyKind, id: string): void {
 }
 
 /** Part of a tick. */
-export function giveUpUnheard(state: State, context: Context): void {
+export function giveUpUnheard(state: State, context: Context, policy: Policy): void {
     const { unheard, endpoints, servers } = state.live
     if (!unheard || context.nowMs < unheard.dueMs) return
     delete state.live.unheard
@@ -36,7 +36,7 @@ export function giveUpUnheard(state: State, context: Context): void {
         const boot = servers.get(id)?.boot ?? state.durable.servers.get(id)?.boot
         if (boot === undefined) continue
         audit(context, "group", "unheard", id, "done", { boot })
-        serverState(state, id, { boot, on: 0 }, false, context)
+        serverState(state, id, { boot, on: 0 }, false, context, policy)
     }
     for (const id of unheard.ep) {
         const boot = endpoints.get(id)?.boot

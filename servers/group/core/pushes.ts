@@ -6,11 +6,13 @@
 import { limits } from "../../../protocol/limits.ts"
 import type { ServerSession } from "../../../protocol/servers.ts"
 import { agendaMessage, agendaOf } from "./agenda.ts"
+import { attachedTo, memberServers } from "./members.ts"
 import type { Context, Send, SessionRow, State } from "./model.ts"
 import { policyMessage } from "./neighbour-policy.ts"
-import { audit, clip } from "./outcome.ts"
+import { clip } from "./outcome.ts"
 import { pushPeers } from "./peers.ts"
-import { chooseSource } from "./source.ts"
+import { ensureSource } from "./source.ts"
+import { unreachedMessage } from "./unreached.ts"
 
 /** Versions are promised to the store in blocks, so that a push costs no write of its own. */
 const versionBlock = 4096
@@ -92,9 +94,9 @@ function pushSession(state: State, sid: string, context: Context, sends: Send[])
     }
 
     const servers = memberServers(state, session)
-    ensureSource(state, session, servers, context)
+    ensureSource(state, session, context)
     if (!session.source) return
-    const body = sessionBody(state, session)
+    const body = sessionBody(state, session, servers)
     const content = JSON.stringify(body)
     const online = [...new Set([...servers.keys(), session.source])].filter(id => state.live.servers.get(id)?.on === 1)
     // Servers that have no members any more must hear that, too.
@@ -112,7 +114,11 @@ function endMessage(session: SessionRow, server: string): Send {
     return { kind: "rs", to: server, verb: "end", message, replaces: `session:${session.id}` }
 }
 
-function sessionBody(state: State, session: SessionRow): Omit<ServerSession, "sid" | "n"> {
+function sessionBody(
+    state: State,
+    session: SessionRow,
+    servers: Map<string, number>,
+): Omit<ServerSession, "sid" | "n"> {
     const members: ServerSession["members"] = []
     for (const invitation of session.invitations) {
         if (invitation.status === "declined") continue
@@ -121,39 +127,7 @@ function sessionBody(state: State, session: SessionRow): Omit<ServerSession, "si
         const member = { ep: invitation.endpoint, name: clip(name, limits.nameBytes) }
         members.push(rs ? { ...member, rs } : member)
     }
-    return { state: session.state, source: session.source, end: session.end, members }
-}
-
-function attachedTo(state: State, endpoint: string): string {
-    const live = state.live.endpoints.get(endpoint)
-    return live?.on === 1 && live.rs && state.durable.servers.has(live.rs) ? live.rs : ""
-}
-
-/** How many members each routing server has. */
-function memberServers(state: State, session: SessionRow): Map<string, number> {
-    const servers = new Map<string, number>()
-    for (const invitation of session.invitations) {
-        if (invitation.status === "declined") continue
-        const server = invitation.server || attachedTo(state, invitation.endpoint)
-        if (server) servers.set(server, (servers.get(server) ?? 0) + 1)
-    }
-    return servers
-}
-
-/** Keeps the source while people use it and it lives; chooses again when it is gone or while nobody has joined. */
-function ensureSource(state: State, session: SessionRow, servers: Map<string, number>, context: Context): void {
-    const inUse = session.invitations.some(invitation => invitation.status === "joined")
-    if (session.source && !isGone(state, session.source) && inUse && servers.has(session.source)) return
-    const choice = chooseSource(servers, state.live.servers, state.live.distances)
-    if (!choice || choice.source === session.source) return
-    const inputs = { was: session.source, reason: choice.reason, ...choice.inputs }
-    audit(context, "group", "source", session.id, choice.source, inputs)
-    session.source = choice.source
-    session.sourceReason = choice.reason
-    context.writes.push({ table: "sessions", put: session })
-}
-
-/** A server that has not been heard of since this process started is not gone: its retained state is on its way. */
-function isGone(state: State, server: string): boolean {
-    return !state.durable.servers.has(server) || state.live.servers.get(server)?.on === 0
+    const unreached = unreachedMessage(state, session, servers)
+    const body = { state: session.state, source: session.source, end: session.end, members }
+    return unreached.length > 0 ? { ...body, unreached } : body
 }

@@ -9,11 +9,12 @@ import { problemWith } from "../../../protocol/shape.ts"
 import { ipv4ToInt } from "../../../protocol/text.ts"
 import { forgetAnswers } from "./answered.ts"
 import { movedOn, serverLost } from "./lifecycle.ts"
-import type { Answer, Context, EndpointRow, ServerRow, State } from "./model.ts"
+import type { Answer, Context, EndpointRow, Policy, ServerRow, State } from "./model.ts"
 import { audit, done, refuse } from "./outcome.ts"
 import { pick } from "./pick.ts"
 import { announcedPlace } from "./place.ts"
 import { touchEndpoint } from "./touch.ts"
+import { retryLinked, retryOnline } from "./unreached.ts"
 
 /** Choices of an endpoint that are remembered. */
 const historyKept = 4
@@ -43,7 +44,13 @@ export function helloEndpoint(state: State, row: EndpointRow, hello: Hello, cont
     return done({ nowMs: context.nowMs, name: row.name })
 }
 
-export function helloServer(state: State, row: ServerRow, hello: ServerHello, context: Context): Answer {
+export function helloServer(
+    state: State,
+    row: ServerRow,
+    hello: ServerHello,
+    context: Context,
+    policy: Policy,
+): Answer {
     if (hello.v !== protocolVersion) return refuse("unsupported", `protocol version ${hello.v}`, "operator")
     if (ipv4ToInt(hello.ip) < 0) return refuse("malformed", "message.ip: not an IPv4 address", "operator")
     if (!/^[0-9a-f]{64}$/i.test(hello.fingerprint))
@@ -68,8 +75,10 @@ export function helloServer(state: State, row: ServerRow, hello: ServerHello, co
         context.writes.push({ table: "servers", put: row })
     }
     const live = state.live.servers.get(row.id)
-    if (live?.on !== 1 || live.boot !== boot)
+    if (live?.on !== 1 || live.boot !== boot) {
         state.live.servers.set(row.id, { boot, on: 1, dspUnits, dspFree: dspUnits })
+        retryOnline(state, row.id, context, policy)
+    }
     state.touched.servers.add(row.id)
     return done({ nowMs: context.nowMs })
 }
@@ -100,7 +109,14 @@ export function endpointState(state: State, id: string, next: unknown, retained:
     return ""
 }
 
-export function serverState(state: State, id: string, next: unknown, retained: boolean, context: Context): string {
+export function serverState(
+    state: State,
+    id: string,
+    next: unknown,
+    retained: boolean,
+    context: Context,
+    policy: Policy,
+): string {
     const problem = problemWith(serverStateShape, next, "state")
     if (problem) return problem
     const row = state.durable.servers.get(id)
@@ -120,8 +136,15 @@ export function serverState(state: State, id: string, next: unknown, retained: b
         if (row.boot !== 0 && row.boot !== now.boot && before?.boot !== now.boot)
             serverLost(state, id, "its routing server has restarted", context)
         if (retained || !wasOn) state.touched.servers.add(id)
+        if (!wasOn || before.boot !== now.boot) retryOnline(state, id, context, policy)
+        else if (hasNewLink(before, now)) retryLinked(state, context, policy)
     }
     return ""
+}
+
+function hasNewLink(before: ServerState, now: ServerState): boolean {
+    const wasUp = new Set((before.links ?? []).flatMap(({ rs, up }) => (up === 1 ? rs : [])))
+    return (now.links ?? []).some(({ rs, up }) => up === 1 && !wasUp.has(rs))
 }
 
 /** The Will of an earlier connection may come after the birth of the next one; its boot counter tells. */

@@ -21,6 +21,7 @@ import { audit, done, refuse } from "./outcome.ts"
 import { pick } from "./pick.ts"
 import { connection, giveUpUnheard, heard } from "./presence.ts"
 import { endpointState, helloEndpoint, helloServer, serverState } from "./registration.ts"
+import { takeReservation } from "./reservation.ts"
 
 /** Shapes of the requests, by kind of sender and verb. What is not here does not exist. */
 const requestShapes: Record<"ep" | "rs", Record<string, Shape<unknown>>> = {
@@ -39,6 +40,7 @@ const requestShapes: Record<"ep" | "rs", Record<string, Shape<unknown>>> = {
         joined: servers.joinedShape,
         left: servers.leftShape,
         distances: servers.distancesShape,
+        reservation: servers.reservationReportShape,
     },
 }
 
@@ -47,7 +49,7 @@ export function step(state: State, event: GroupEvent, context: Context, policy: 
     switch (event.type) {
         case "tick":
             tick(state, context, policy)
-            giveUpUnheard(state, context)
+            giveUpUnheard(state, context, policy)
             return undefined
         case "connection":
             connection(state, event.up, context, policy)
@@ -55,14 +57,14 @@ export function step(state: State, event: GroupEvent, context: Context, policy: 
         case "state": {
             heard(state, event.kind, event.from)
             const take = event.kind === "ep" ? endpointState : serverState
-            const problem = take(state, event.from, event.state, event.retained, context)
+            const problem = take(state, event.from, event.state, event.retained, context, policy)
             return problem ? refuse("malformed", problem, "maker") : undefined
         }
         case "request":
             heard(state, event.kind, event.from)
             return event.kind === "ep"
                 ? fromEndpoint(state, event.from, event.verb, event.message, context, policy)
-                : fromServer(state, event.from, event.verb, event.message, context)
+                : fromServer(state, event.from, event.verb, event.message, context, policy)
         case "command":
             return command(state, event, context, policy)
     }
@@ -125,15 +127,24 @@ function bookOnce(state: State, from: string, message: messages.Book, context: C
     )
 }
 
-function fromServer(state: State, from: string, verb: string, received: unknown, context: Context): Answer {
+function fromServer(
+    state: State,
+    from: string,
+    verb: string,
+    received: unknown,
+    context: Context,
+    policy: Policy,
+): Answer {
     const row = state.durable.servers.get(from)
     if (!row) return refuse("unknown-server", `${from} is not enrolled`, "operator")
     const read = readRequest("rs", verb, received)
     if (!read.ok) return read
     const message = read.fields
-    if (verb === "hello") return helloServer(state, row, message as servers.ServerHello, context)
+    if (verb === "hello") return helloServer(state, row, message as servers.ServerHello, context, policy)
     if (row.boot === 0) return refuse("not-registered", "hello first", "maker")
     if (verb === "distances") return takeDistances(state, from, message as servers.Distances)
+    if (verb === "reservation")
+        return takeReservation(state, from, message as servers.ReservationReport, context, policy)
     const { sid, ep, reason } = message as { sid: string; ep: string; reason?: Refusal["reason"] }
     switch (verb) {
         case "want":

@@ -6,16 +6,13 @@
 import { type Static, type TSchema, Type } from "typebox"
 import { limits } from "../../../protocol/limits.ts"
 import { sessionStates } from "../../../protocol/messages.ts"
-import { serverLimits } from "../../../protocol/servers.ts"
+import { fixers, reasons } from "../../../protocol/reasons.ts"
+import { reservationStates, serverLimits } from "../../../protocol/servers.ts"
 import { invitationStatuses } from "../core/model.ts"
 import { roles } from "./tokens.ts"
 
-export const Id = Type.String({
-    minLength: 1,
-    maxLength: limits.identifierBytes,
-    pattern: "^[a-z0-9][a-z0-9-]*$",
-    description: "1..24 of a-z, 0-9 and -",
-})
+const idText = { minLength: 1, maxLength: limits.identifierBytes, pattern: "^[a-z0-9][a-z0-9-]*$" }
+export const Id = Type.String({ ...idText, description: "1..24 of a-z, 0-9 and -" })
 const Name = Type.String({ minLength: 1, maxLength: limits.nameBytes, description: "At most 48 bytes of UTF-8" })
 const Title = Type.String({ maxLength: limits.titleBytes, description: "At most 48 bytes of UTF-8" })
 const Seconds = Type.Integer({ minimum: 0, maximum: 32503680000, description: "Unix seconds" })
@@ -164,6 +161,62 @@ export const PutNeighbourPolicy = Type.Object({
     limits: NeighbourLimits,
 })
 
+const Kbps = { minimum: 1, maximum: 10_000_000, description: "Each direction of each link of the tree, kbit/s" }
+const Short = Type.Array(
+    Type.Object({
+        server: Type.String({
+            description: "The server that could not be had; the source when its own units are short",
+        }),
+        reason: Type.Enum([...reasons]),
+        what: Type.String({ description: "What is short and how much" }),
+        at: Type.String({ description: "The server at which it is short ..." }),
+        to: Type.Optional(Type.String({ description: "... on its link to this one" })),
+    }),
+)
+const Epoch = Type.Integer({ description: "Counts the attempts of the session; only grows" })
+
+export const Unreached = Type.Object({
+    server: Type.String(),
+    reason: Type.Enum([...reasons]),
+    what: Type.String(),
+    who: Type.Enum([...fixers], { description: "Who can do something about it" }),
+    next: Type.Optional(Type.Integer({ description: "When it may fit, Unix seconds" })),
+    at: Type.String({ description: "The server at which something is short ..." }),
+    to: Type.Optional(Type.String({ description: "... on its link to this one" })),
+    sinceMs: Ms,
+    retryMs: Type.Integer({ description: "When it is tried again at the latest, Unix milliseconds" }),
+})
+export type Unreached = Static<typeof Unreached>
+
+export const Reservation = Type.Object(
+    {
+        state: Type.Enum([...reservationStates, "none"], {
+            description: "none: the present source has told nothing yet",
+        }),
+        epoch: Type.Optional(Epoch),
+        kbps: Type.Optional(Type.Integer(Kbps)),
+        atMs: Type.Optional(Ms),
+        tree: Type.Array(Type.Object({ server: Type.String(), parent: Type.String() }), {
+            description: "Each server of the tree but the source",
+        }),
+        short: Short,
+        unreached: Type.Array(Unreached, { description: "Member servers that the session goes on without" }),
+        history: Type.Array(
+            Type.Object({
+                atMs: Ms,
+                source: Type.String(),
+                epoch: Epoch,
+                state: Type.Enum([...reservationStates]),
+                servers: Type.Integer({ description: "Servers of the tree beside the source" }),
+                short: Short,
+            }),
+            { description: "The last changes, latest last" },
+        ),
+    },
+    { description: "What the source routing server says of the session's tree; of sessions that are going on" },
+)
+export type Reservation = Static<typeof Reservation>
+
 export const Session = Type.Object({
     id: Id,
     title: Type.String(),
@@ -188,6 +241,67 @@ export const Session = Type.Object({
     endReason: Type.Optional(Type.String()),
 })
 export type Session = Static<typeof Session>
+export const SessionInFull = Type.Object({ ...Session.properties, reservation: Type.Optional(Reservation) })
+export type SessionInFull = Static<typeof SessionInFull>
+
+export const AskSession = Type.Object({
+    members: Type.Array(Id, { minItems: 1, maxItems: limits.sessionMembers, description: "Endpoints and groups" }),
+    start: Type.Optional(Type.Integer({ minimum: 0, maximum: 32503680000, description: "Unix seconds; absent: now" })),
+    minutes: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, default: 30 })),
+    kbps: Type.Optional(Type.Integer(Kbps)),
+})
+export type AskSession = Static<typeof AskSession>
+const Units = Type.Integer({ minimum: 0 })
+export const Forecast = Type.Object(
+    {
+        fits: Type.Boolean({ description: "By all that the group server knows; what links carry the source knows" }),
+        start: Seconds,
+        end: Seconds,
+        kbps: Type.Integer(Kbps),
+        invited: Type.Array(
+            Type.Object({
+                endpoint: Type.String(),
+                name: Type.String(),
+                server: Type.Optional(Type.String({ description: "Where it is attached; absent: nowhere" })),
+            }),
+        ),
+        source: Type.Optional(Type.String({ description: "The routing server that the tree would start from" })),
+        sourceReason: Type.Optional(Type.String({ description: "Why that one" })),
+        servers: Type.Array(
+            Type.Object({
+                server: Type.String(),
+                members: Units,
+                links: Type.Integer({ minimum: 0, description: "Links of the tree here, over the shortest ways" }),
+                dspNeeded: Type.Integer({ minimum: 0, description: "One for each member and each link" }),
+                dspFree: Type.Optional(Type.Integer({ minimum: 0, description: "Then; absent: not known" })),
+            }),
+        ),
+        short: Type.Array(
+            Type.Object({
+                server: Type.String({ description: "Empty: no server at all" }),
+                reason: Type.Enum([...reasons]),
+                what: Type.String(),
+                who: Type.Enum([...fixers]),
+                next: Type.Optional(Seconds),
+            }),
+        ),
+        busy: Type.Array(Type.Object({ endpoint: Type.String(), name: Type.String(), from: Seconds, until: Seconds }), {
+            description: "Who has another session then",
+        }),
+        next: Type.Optional(Type.Integer({ description: "The next time that fits, as far as is known, Unix seconds" })),
+    },
+    { description: "What would become of a session" },
+)
+export type Forecast = Static<typeof Forecast>
+
+export const ReleaseQuery = Type.Object({
+    at: Id,
+    to: Type.Optional(Type.String({ ...idText, description: "The link between the two; absent: the DSP units" })),
+})
+export const Release = Type.Object({
+    next: Type.Optional(Type.Integer({ description: "Unix seconds; absent: no session that is going on uses it" })),
+})
+export type Release = Static<typeof Release>
 export const BookSession = Type.Object({
     by: Type.Optional(
         Type.String({ maxLength: 24, description: "The endpoint that books; a member's own by default" }),

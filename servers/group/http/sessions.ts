@@ -1,8 +1,11 @@
-/** Sessions over HTTP: list, book, look at, cancel. */
+/** Sessions over HTTP: list, book, look at, cancel, and what would become of one. */
 
 import { Type } from "typebox"
 import { sessionStates } from "../../../protocol/messages.ts"
-import type { SessionRow } from "../core/model.ts"
+import { sessionKbps } from "../../../protocol/servers.ts"
+import type { SessionRow, Shortage, Unreached } from "../core/model.ts"
+import { isGoingOn, nextRelease } from "../core/releases.ts"
+import { whatIf } from "../core/what-if.ts"
 import { getSession, listSessions, type SessionFilter } from "../store/queries.ts"
 import { type App, type Backend, command, identityOf, refusals, sendProblem, sendRefusal } from "./api.ts"
 import { defaultPage, readCursor, writeCursor } from "./paging.ts"
@@ -75,17 +78,59 @@ export function sessionRoutes(app: App, backend: Backend): void {
             config: { role: "member" },
             schema: {
                 operationId: "getSession",
-                summary: "One session with its members, its source routing server and why that one",
+                summary:
+                    "One session with its members, its source routing server and why that one, and its reservation",
                 tags,
                 params: schemas.IdParams,
-                response: { 200: schemas.Session, ...refusals },
+                response: { 200: schemas.SessionInFull, ...refusals },
             },
         },
         async (request, reply) => {
             const { id } = request.params
             const row = await getSession(backend.store.db, id)
             if (!row) return sendProblem(reply, problem("unknown-session", `no session ${id}`, "you"))
-            return sessionOf(backend, row)
+            const session = sessionOf(backend, row)
+            const reservation = reservationOf(backend, row)
+            return reservation ? { ...session, reservation } : session
+        },
+    )
+
+    app.post(
+        "/v1/sessions/can",
+        {
+            config: { role: "member" },
+            schema: {
+                operationId: "canSession",
+                summary: "Dry run: who is busy, where it would start, and what is short; nothing is booked",
+                tags,
+                body: schemas.AskSession,
+                response: { 200: schemas.Forecast, ...refusals },
+            },
+        },
+        async (request, reply) => {
+            const { members, start = 0, minutes = 30, kbps = sessionKbps } = request.body
+            const { state, policy } = backend.engine
+            const forecast = whatIf(state, { members, start, minutes, kbps }, backend.now(), policy)
+            return "ok" in forecast ? sendRefusal(reply, forecast) : forecast
+        },
+    )
+
+    app.get(
+        "/v1/releases",
+        {
+            config: { role: "member" },
+            schema: {
+                operationId: "nextRelease",
+                summary: "When the first session ends that uses a routing server's DSP units, or a link",
+                tags,
+                querystring: schemas.ReleaseQuery,
+                response: { 200: schemas.Release, ...refusals },
+            },
+        },
+        async request => {
+            const { at, to } = request.query
+            const next = nextRelease(backend.engine.state, at, to)
+            return next === undefined ? {} : { next }
         },
     )
 
@@ -132,4 +177,25 @@ function sessionOf(backend: Backend, row: SessionRow): schemas.Session {
     if (row.source) Object.assign(session, { source: row.source, sourceReason: row.sourceReason })
     if (state === "ended") Object.assign(session, { endedMs: row.endedMs, endReason: row.endReason })
     return session
+}
+
+/** Of a session that is going on. */
+function reservationOf(backend: Backend, { id }: SessionRow): schemas.Reservation | undefined {
+    const { durable, live } = backend.engine.state
+    const session = durable.sessions.get(id)
+    const known = live.reservations.get(id)
+    if (!session || !isGoingOn(session)) return undefined
+    const { told, history = [], unreached = new Map<string, Unreached>() } = known ?? {}
+    return {
+        state: told?.state ?? "none",
+        ...(told && { epoch: told.ep, kbps: told.kbps, atMs: told.atMs }),
+        tree: (told?.tree ?? []).map(({ rs, parent }) => ({ server: rs, parent })),
+        short: shownShort(told?.short ?? []),
+        unreached: [...unreached].map(([server, { dueMs, ...rest }]) => ({ server, ...rest, retryMs: dueMs })),
+        history: history.map(({ ep, short, ...rest }) => ({ ...rest, epoch: ep, short: shownShort(short) })),
+    }
+}
+
+function shownShort(short: Shortage[]): schemas.Reservation["short"] {
+    return short.map(({ rs, ...rest }) => ({ server: rs, ...rest }))
 }

@@ -512,14 +512,14 @@ function serversBelow(tree: NonNullable<Req["tree"]>, top: string): Set<string> 
     return below
 }
 
-/** The tree as the answers of its destinations have shown it. */
+/** The tree as the answers of its destinations have shown it, parents before their children. */
 function treeOf(self: string, { ways }: SourceSession): { rs: string; parent: string }[] {
     const parents = new Map<string, string>()
     for (const [dest, { via }] of ways) {
-        let below = dest
-        for (const above of [...via, self]) {
-            parents.set(below, above)
-            below = above
+        let parent = self
+        for (const rs of [dest, ...via].reverse()) {
+            parents.set(rs, parent)
+            parent = rs
         }
     }
     return [...parents].map(([rs, parent]) => ({ rs, parent }))

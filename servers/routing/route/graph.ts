@@ -46,6 +46,11 @@ export class Graph {
         return this.rowLength.length
     }
 
+    /** Slots without an edge, which lie between the rows that a search reads. */
+    get freeSlots(): number {
+        return this.end - this.edges
+    }
+
     /** Adds a vertex without links and returns it. */
     addVertex(): number {
         if (this.vertices === this.room) {
@@ -84,7 +89,10 @@ export class Graph {
         return there
     }
 
-    /** Gives back all free slots, so that a run touches as little memory as can be. Worth it after many additions. */
+    /**
+     * Gives back all free slots, so that a search touches as little memory as can be. Worth it after many additions; edge
+     * numbers found earlier are void afterwards.
+     */
     compact(): void {
         const { head, cost, twin } = this
         const places = new Int32Array(head.length)

@@ -184,6 +184,9 @@ export class RoutingTable {
         else for (const v of this.stale) decide(v)
         this.stale.clear()
         this.allStale = false
+        // Links are added seldom, and every search has to reach over the slots without one. A quarter is let pass, since
+        // compacting at each addition would make a full load quadratic.
+        if (this.graph.freeSlots > this.graph.edges / 4) this.graph.compact()
         return changes
     }
 
