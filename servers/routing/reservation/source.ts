@@ -250,7 +250,8 @@ export class Source implements SourceEars {
     pathError(attempt: Attempt, { from, to, reason }: { from: string; to: string; reason: Shortage["reason"] }) {
         const session = this.sessions.get(attempt.sid)
         if (!session) return
-        if (reason === "no-path" || reason === "no-bandwidth" || reason === "too-many") this.avoid(from, to)
+        const another: readonly Shortage["reason"][] = ["no-path", "no-bandwidth", "no-dsp", "too-many"]
+        if (another.includes(reason)) this.avoid(from, to)
         const { trial } = session
         if (session.current === attempt) return this.repair(session)
         if (trial?.attempt !== attempt) return
