@@ -49,6 +49,8 @@ export interface SourceSession extends Due {
     retryMs: number
     refreshMs: number
     reviewMs: number
+    /** From one review to the next: longer after each one that promised a tree which could not be had. */
+    reviewWaitMs: number
     orphanMs: number
 }
 
@@ -56,7 +58,15 @@ export function newSession(wish: Wish, lastEp: number): SourceSession {
     const never = Number.POSITIVE_INFINITY
     return {
         ...{ wish, lastEp, current: undefined, ways: new Map(), isWhole: false, trial: undefined, campaign: undefined },
-        ...{ retryMs: never, refreshMs: never, reviewMs: never, orphanMs: never, dueMs: never, queuedMs: never },
+        ...{
+            retryMs: never,
+            refreshMs: never,
+            reviewMs: never,
+            reviewWaitMs: 0,
+            orphanMs: never,
+            dueMs: never,
+            queuedMs: never,
+        },
     }
 }
 

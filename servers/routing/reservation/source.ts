@@ -239,6 +239,7 @@ export class Source implements SourceEars {
         const { refreshMs, reviewMs } = context.limits
         // All sessions at the same instants, so that one frame carries many.
         session.refreshMs = (Math.floor(context.nowMs / refreshMs) + 1) * refreshMs
+        session.reviewWaitMs = reviewMs
         session.reviewMs = context.nowMs + reviewMs
         for (const peer of attempt.children.keys()) node.confirm(attempt, peer, "refresh")
         context.plant(attempt.sid)
@@ -301,7 +302,11 @@ export class Source implements SourceEars {
         const { sid } = session.wish
         const ep = session.lastEp
         // A better tree that cannot be had leaves the good one as it is.
-        if (campaign.kind === "review") return this.schedule(session)
+        if (campaign.kind === "review") {
+            session.reviewWaitMs = Math.min(2 * session.reviewWaitMs, reviewWaitMost * limits.reviewMs)
+            session.reviewMs = nowMs + session.reviewWaitMs
+            return this.schedule(session)
+        }
         if (session.current) {
             // A whole tree goes on as it is, for those whom it has.
             if (!session.isWhole) session.orphanMs = nowMs + limits.orphanMs
@@ -378,7 +383,7 @@ export class Source implements SourceEars {
     /** Whether there is a much better tree by now. */
     private review(session: SourceSession) {
         const { limits, nowMs, self } = this.context
-        session.reviewMs = nowMs + limits.reviewMs
+        session.reviewMs = nowMs + session.reviewWaitMs
         const { current, wish } = session
         if (!current || !session.isWhole || session.campaign || wish.destinations.length === 0) return
         // The windows would find again what they have found.
@@ -440,6 +445,8 @@ export class Source implements SourceEars {
 }
 
 const rememberedEpochs = 4096
+/** Reviews that come to nothing are at most so many times as far apart as others. */
+const reviewWaitMost = 32
 
 /** Each once, and not the source itself. */
 function others(destinations: readonly Destination[], self: string): Destination[] {
