@@ -256,6 +256,23 @@ describe("the source [claims 14-17]", () => {
         }
     })
 
+    test("[claim 17] whoever would hear of a request too late is not asked, and the time that is left is handed on", () => {
+        for (const [deadlineMs, isAsked] of [
+            [0, false],
+            [10, false],
+            [11, true],
+        ] as const) {
+            const network = windows(["a t 10", "t d 10"])
+            const dests = [{ id: "d", maxDelay: 3000, dsp: 1 }]
+            const times = { usageCount: 0, delaySoFar: 1000, window: 0, deadlineMs }
+            network.slip("a", "t", { t: "req", sid: "s1", ep: 1, src: "a", dests, bandwidth: 100, ...times })
+            assert.deepEqual(
+                network.messages("req").map(({ message }) => message.deadlineMs),
+                isAsked ? [1] : [],
+            )
+        }
+    })
+
     test("[claim 17] one that is late does not count either when the server has been too busy to look at its clock", () => {
         const network = windows(["a d 10"])
         network.loses = is("resv", "d")
@@ -332,12 +349,21 @@ for (const claim of ["claim 18", "claim 20"]) {
             assert.deepEqual(network.said("req", "s2"), ["a > t"])
         })
 
-        test(`[${claim}] forwards neither to the source, nor back, nor away from the destinations, nor where it would be late`, () => {
-            // To d: by t 30, by way of s 55, which is more than 1.5 times as long; o leads nowhere.
-            const network = windows(["a t 10", "t d 20", "t s 25", "s d 20", "t o 5", "a o 10"])
+        test(`[${claim}] forwards neither back, nor away from the destinations, nor where it would be late`, () => {
+            // From t, s is closer to d and o is not; by s it is 50 ms to d, where 45 are allowed, by o 40.
+            const network = windows(["a t 10", "t d 20", "t s 25", "s d 15", "t o 5", "a o 10"])
             network.wish("a", ["d"])
             network.pass(300)
             assert.deepEqual(network.said("req").sort(), ["a > o", "a > t", "o > t", "t > d"].sort())
+        })
+
+        test(`[${claim}] does not forward to the source, though the way to a destination leads through it`, () => {
+            // t has selected x before it hears from a itself, and to b it goes by a.
+            const network = windows(["a x 1", "x t 1", "a t 8", "a b 24", "t e 10"])
+            network.wish("a", ["b", "e"])
+            network.pass(300)
+            assert.equal(network.messages("resv").find(({ from }) => from === "t")?.to, "x")
+            assert.deepEqual(network.said("req").sort(), ["a > b", "a > t", "a > x", "t > e", "x > t"])
         })
     })
 }

@@ -57,6 +57,7 @@ describe("selecting and falling back", () => {
                 told.map(({ to }) => to),
                 isUsed ? ["m", "t"] : ["t"],
             )
+            assert.deepEqual(network.said("prune"), isUsed ? ["d > m"] : ["d > t"])
             assert.equal(network.of("a", "active").length, isUsed ? 1 : 0)
             if (isUsed) assert.deepEqual(network.tree("a"), ["a > m", "a > t", "t > d"])
             else assert.equal(network.at("d").ledger.dspHeld(), 0)
@@ -124,6 +125,25 @@ describe("selecting and falling back", () => {
         assert.equal(network.at("e").attempts()[0].upstream, "m")
         network.pass(5000)
         assert.deepEqual(network.held(), ["t > d 950"])
+    })
+
+    test("to the next best one it tells everything that is reached by it by then", () => {
+        const network = windows(["a t 10", "t v 10", "a u 10", "u v 10.5", "v d 10", "d e 10"])
+        network.loses = is("resv", "t")
+        network.wish("a", ["d", "e"])
+        network.pass(100)
+        network.cut("t", "v")
+        const told = network.messages("resv").filter(({ from }) => from === "v")
+        assert.deepEqual(
+            told.map(({ to, message }) => [to, message.dests.map(({ id }) => id)]),
+            [
+                ["t", ["d"]],
+                ["t", ["e"]],
+                ["u", ["d", "e"]],
+            ],
+        )
+        network.pass(200)
+        assert.deepEqual(network.tree("a"), ["a > u", "d > e", "u > v", "v > d"])
     })
 
     test("in transit it takes the next best one without holding anything as long as nobody below has notified it", () => {
@@ -261,6 +281,19 @@ describe("letting go", () => {
         assert.deepEqual(network.held(), ["a 1", "d 2", "d > t 100"])
     })
 
+    test("RERR from the upstream neighbour of a confirmed tree ends it: by then nobody may take another one", () => {
+        const network = windows(["a t 10", "t d 10", "a u 10", "u d 10.5"])
+        network.wish("a", ["d"])
+        network.pass(200)
+        network.slip("t", "d", { t: "rerr", sid: "s1", ep: epochOf(network, "d"), reason: "no-bandwidth" })
+        assert.deepEqual(network.at("d").attempts(), [])
+        assert.deepEqual(
+            network.said("resv").filter(text => text.startsWith("d > ")),
+            ["d > t"],
+        )
+        assert.equal(network.at("d").ledger.dspHeld(), 0)
+    })
+
     test("a destination whose child is pruned stays, with units for one link less", () => {
         const network = windows(["a m 10", "m d 10"])
         network.wish("a", ["m", "d"])
@@ -336,6 +369,7 @@ describe("another attempt", () => {
         network.wish("a", ["d"])
         network.pass(1000)
         assert.deepEqual(network.said("patherr"), ["t > a"])
+        assert.deepEqual(network.said("req"), ["a > t", "a > u", "u > d"], "nobody is asked in vain")
         assert.equal(epochs(network, "a").length, 2)
         assert.deepEqual(network.tree("a"), ["a > u", "u > d"])
     })
@@ -397,6 +431,22 @@ describe("another attempt", () => {
         network.pass(5000)
         assert.deepEqual(network.sent, [], "the next wish decides")
     })
+})
+
+test("a way through more servers than an answer can name is refused, and nobody sends what has no shape", () => {
+    for (const [between, answer] of [
+        [64, "active"],
+        [65, "refused"],
+    ] as const) {
+        const names = ["a", ...Array.from({ length: between }, (_, i) => `m${100 + i}`), "z"]
+        const network = TestNetwork.of(
+            names.slice(1).map((name, i) => `${names[i]} ${name} 1`),
+            { guidedAttempts: 1, windowAttempts: 0 },
+        )
+        network.wish("a", ["z"])
+        network.pass(3000)
+        assert.equal(network.of("a", answer).length, 1)
+    }
 })
 
 describe("a change", () => {
@@ -540,6 +590,7 @@ describe("a change", () => {
         network.feed("a", { type: "wish", wish: { ...wish, version: 0, destinations: [] } })
         network.pass(1000)
         assert.equal(epochs(network, "a").length, 1)
+        assert.deepEqual(network.held(), lineHeld)
     })
 
     test("of a guided tree is guided as well, however much the links carry: what the session has itself counts as free", () => {
@@ -575,6 +626,33 @@ describe("a change", () => {
         }
         network.pass(20_000)
         assert.deepEqual(network.held(), lineHeld)
+    })
+
+    test("of the source to one whose tree is another: media go over the newer one as soon as it is active", () => {
+        const network = TestNetwork.of(["a t 10 150", "t d 10 150", "a u 12", "u d 12"])
+        network.wish("a", ["d"])
+        network.pass(200)
+        network.wish("d", ["a"], { bandwidthKbps: 200 })
+        network.pass(200)
+        assert.deepEqual(network.tree("d"), ["d > u", "u > a"])
+        for (const rs of ["a", "d"]) {
+            const peers = network
+                .of(rs, "tree")
+                .at(-1)
+                ?.branches.map(({ peer }) => peer)
+            assert.deepEqual(peers, ["u"])
+        }
+    })
+
+    test("a session that comes again has other labels than before", () => {
+        const network = activeLine()
+        network.drop("a")
+        network.pass(200)
+        network.wish("a", ["d"])
+        network.pass(200)
+        const labels = network.messages("resv").filter(({ from }) => from === "t")
+        assert.equal(labels.length, 2)
+        assert.notEqual(labels[0].message.label, labels[1].message.label)
     })
 
     test("a session that comes again does not meet its own tombstones", () => {
@@ -639,7 +717,10 @@ describe("repair", () => {
         network.loses = between("t", "d")
         network.pass(2200)
         assert.equal(epochs(network, "a").length, 1)
-        network.pass(3000)
+        // t itself believes in d until 3.6 s.
+        network.pass(1000)
+        assert.equal(epochs(network, "a").length, 2)
+        network.pass(2000)
         assert.deepEqual(network.tree("a"), ["a > u", "u > d"])
         network.pass(5000)
         assert.deepEqual(network.held(), ["a 2", "a > u 100", "d 2", "d > u 100", "u > a 100", "u > d 100"])
