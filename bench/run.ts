@@ -24,6 +24,7 @@ const benches: Record<string, () => Promise<Bench>> = {
     failover: async () => (await import("./failover.ts")).failoverBench,
     mqtt: async () => (await import("./mqtt.ts")).mqttBench,
     neighbours: async () => (await import("./neighbours.ts")).neighboursBench,
+    repair: async () => (await import("./repair.ts")).repairBench,
     spf: async () => (await import("./spf.ts")).spfBench,
 }
 
