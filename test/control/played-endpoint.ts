@@ -41,6 +41,8 @@ export class PlayedEndpoint {
         const samples = Int16Array.from({ length: frameSamples }, (_, i) => 8000 * Math.sin((2 * Math.PI * i) / 8))
         this.#tone = new Uint8Array(frameSamples)
         encodePcmu(samples, frameSamples, this.#tone, 0)
+        // It may live for as long as it likes.
+        party.closed.catch(() => {})
         socket.on("message", packet => this.#onPacket(packet))
     }
 

@@ -24,6 +24,9 @@ export class PlayedGroup extends EventEmitter<GroupEvents> {
         super()
         this.#party = party
         this.#pairs = pairs
+        this.setMaxListeners(0)
+        // It may live for as long as it likes.
+        party.closed.catch(() => {})
         party.client.on("message", (topic, payload) => this.#onMessage(topic, payload))
     }
 
