@@ -22,6 +22,9 @@ export interface Leak {
     dspUnits: number
 }
 
+/** The longest lease, and some time for the release to come to everybody. */
+export const leasesMs = 4000
+
 /** The ledgers of servers, by identifier; an error when one does not answer. */
 export async function ledgersOf(servers: readonly NetworkServer[]): Promise<Map<string, Ledger>> {
     const answers = await Promise.all(
@@ -61,4 +64,14 @@ export function leakOf(ledgers: ReadonlyMap<string, Ledger>, sessions: readonly 
         for (const [link, heldKbps] of held) leak.kbps += Math.abs(heldKbps - (kbps.get(link) ?? 0))
     }
     return leak
+}
+
+/** What is left of it when it has become nothing, or when all leases are over. */
+export async function remainingLeak(look: () => Promise<Leak>): Promise<Leak> {
+    const endMs = performance.now() + leasesMs
+    for (;;) {
+        const leak = await look()
+        if ((leak.kbps === 0 && leak.dspUnits === 0) || performance.now() > endMs) return leak
+        await new Promise(resolve => setTimeout(resolve, 50))
+    }
 }

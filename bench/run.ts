@@ -25,6 +25,7 @@ const benches: Record<string, () => Promise<Bench>> = {
     mqtt: async () => (await import("./mqtt.ts")).mqttBench,
     neighbours: async () => (await import("./neighbours.ts")).neighboursBench,
     repair: async () => (await import("./repair.ts")).repairBench,
+    sessions: async () => (await import("./sessions.ts")).sessionsBench,
     spf: async () => (await import("./spf.ts")).spfBench,
 }
 
