@@ -24,6 +24,8 @@ const benches: Record<string, () => Promise<Bench>> = {
     failover: async () => (await import("./failover.ts")).failoverBench,
     mqtt: async () => (await import("./mqtt.ts")).mqttBench,
     neighbours: async () => (await import("./neighbours.ts")).neighboursBench,
+    repair: async () => (await import("./repair.ts")).repairBench,
+    sessions: async () => (await import("./sessions.ts")).sessionsBench,
     reserve: async () => (await import("./reserve.ts")).reserveBench,
     spf: async () => (await import("./spf.ts")).spfBench,
 }

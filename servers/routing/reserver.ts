@@ -71,8 +71,9 @@ export class Reserver {
         return this.#core.ledger
     }
 
-    attempts(): AttemptView[] {
-        return this.#core.attempts()
+    /** All, or those of one session. */
+    attempts(sid?: string): AttemptView[] {
+        return this.#core.attempts(sid)
     }
 
     /** What is held, also of neighbours towards which nothing is. */
@@ -158,8 +159,13 @@ export class Reserver {
         for (const event of events) {
             try {
                 for (const effect of this.#core.step(event, performance.now())) {
-                    if (effect.type !== "send") rest.push(effect)
-                    else outgoing.set(effect.to, [...(outgoing.get(effect.to) ?? []), effect.message])
+                    if (effect.type !== "send") {
+                        rest.push(effect)
+                        continue
+                    }
+                    const messages = outgoing.get(effect.to)
+                    if (messages) messages.push(effect.message)
+                    else outgoing.set(effect.to, [effect.message])
                 }
             } catch (error) {
                 // A broken invariant of ours; the other sessions go on.

@@ -1,22 +1,22 @@
 /**
  * Real routing servers with an embedded broker and a played group server that greets them and tells each of its static
- * neighbours: the smallest system in which routes exist.
+ * neighbours: the smallest system in which routes and sessions exist.
  */
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import type { Peer } from "../../protocol/servers.ts"
 import { ControlClient } from "../../servers/routing/control/client.ts"
 import { loopbackAddress } from "../support/addresses.ts"
 import { enrolParties, startEmbeddedBroker } from "../support/broker.ts"
 import { type Child, startScript } from "../support/child.ts"
-import { connectParty } from "../support/mqtt.ts"
+import { PlayedEndpoint } from "./played-endpoint.ts"
+import { PlayedGroup } from "./played-group.ts"
 
 const main = resolve(import.meta.dirname, "../../servers/routing/main.ts")
 
 /** Several processes start at once, perhaps on a busy machine. */
-const readyMs = 40_000
+const readyMs = 120_000
 
 export interface NetworkServer {
     id: string
@@ -28,6 +28,9 @@ export interface NetworkServer {
 
 export interface RoutingNetwork {
     servers: Record<string, NetworkServer>
+    group: PlayedGroup
+    /** An endpoint of the plan, connected to the broker. */
+    endpoint(id: string): Promise<PlayedEndpoint>
     /** Starts a server again that was killed, at the same address. */
     restart(id: string): Promise<NetworkServer>
     stop(): Promise<void>
@@ -39,41 +42,20 @@ export interface NetworkPlan {
     pairs: [string, string][]
     /** One-way delays in ms, both ways, from the start. */
     delays?: [string, string, number][]
-    /** Further options of each server. */
+    /** Further options of each server, and of single ones. */
     words?: string[]
+    wordsOf?: Record<string, string[]>
+    /** Endpoints that may connect. */
+    endpoints?: string[]
 }
 
 export async function startRoutingNetwork(plan: NetworkPlan): Promise<RoutingNetwork> {
     const root = mkdtempSync(join(tmpdir(), "parley-network-"))
     const kinds = Object.fromEntries(plan.ids.map(id => [id, "rs" as const]))
-    const parties = enrolParties({ group: "group", ...kinds })
+    const endpoints = Object.fromEntries((plan.endpoints ?? []).map(id => [id, "ep" as const]))
+    const parties = enrolParties({ group: "group", ...kinds, ...endpoints })
     const broker = await startEmbeddedBroker(parties.dir)
-    const group = await connectParty(broker, "group", parties.secrets.group)
-    const known = new Map<string, Omit<Peer, "static">>()
-    const isPair = (a: string, b: string) => plan.pairs.some(pair => pair.includes(a) && pair.includes(b))
-    let n = 0
-    const tellAll = async () => {
-        n++
-        for (const id of known.keys()) {
-            const others = [...known.values()].filter(peer => peer.rs !== id)
-            const list = others.map(peer => ({ ...peer, static: isPair(id, peer.rs) ? 1 : 0 }))
-            await group.publish(`parley/v1/rs/${id}/in/group/peers`, { n, list })
-        }
-    }
-    group.client.on("message", (topic, payload) => {
-        const [, , kind, id, , , verb] = topic.split("/")
-        if (kind !== "rs" || payload.length === 0) return
-        const message = JSON.parse(payload.toString())
-        if (typeof message.id !== "number") return
-        const answered = group.publish(`parley/v1/rs/${id}/in/group/done`, { re: message.id, nowMs: Date.now() })
-        answered.catch(() => {})
-        if (verb !== "hello") return
-        const { ip, linkPort, mediaPort, fingerprint } = message
-        known.set(id, { rs: id, ip, linkPort, mediaPort, fingerprint })
-        answered.then(tellAll).catch(() => {})
-    })
-    await group.subscribe("parley/v1/rs/+/out/group/#")
-    await group.publish("parley/v1/group/state", { boot: 1, on: 1 }, { retain: true })
+    const group = await PlayedGroup.start(broker, parties.secrets.group, plan.pairs)
 
     const servers: Record<string, NetworkServer> = {}
     const ips = Object.fromEntries(plan.ids.map(id => [id, loopbackAddress()]))
@@ -92,6 +74,7 @@ export async function startRoutingNetwork(plan: NetworkPlan): Promise<RoutingNet
             ...["--id", id, "--secret-file", secretFile, "--ip", ips[id], "--link-port", "0", "--media-port", "0"],
             ...["--broker", `mqtt://${broker.host}:${broker.port}`, "--dsp-units", "8", "--state", state],
             ...["--control-port", "0", "--underlay", underlayFile, ...(plan.words ?? [])],
+            ...(plan.wordsOf?.[id] ?? []),
         ]
         const child = await startScript(main, options, { readyMs })
         const tokenFile = join(state, "control.token")
@@ -99,7 +82,14 @@ export async function startRoutingNetwork(plan: NetworkPlan): Promise<RoutingNet
         servers[id] = { id, ip: ips[id], child, control, tokenFile }
         return servers[id]
     }
+    const connected: PlayedEndpoint[] = []
+    const endpoint = async (id: string) => {
+        const one = await PlayedEndpoint.connect(broker, id, parties.secrets[id])
+        connected.push(one)
+        return one
+    }
     const stop = async () => {
+        await Promise.all(connected.map(one => one.end()))
         await Promise.all(Object.values(servers).map(({ child }) => child.stop()))
         await group.end()
         await broker.stop()
@@ -112,5 +102,5 @@ export async function startRoutingNetwork(plan: NetworkPlan): Promise<RoutingNet
         await stop()
         throw error
     }
-    return { servers, restart: start, stop }
+    return { servers, group, endpoint, restart: start, stop }
 }

@@ -64,6 +64,15 @@ export class ControlClient {
         const longestMs = count * intervalMs + answerMs + timeoutMs
         return this.#call<schemas.Ping>("POST", `/v1/ping/${encodeURIComponent(to)}`, series, longestMs)
     }
+    /** The attempts that the server has a part in, all or those of one session, and what is held there in all. */
+    reservations(sid?: string) {
+        const query = sid === undefined ? "" : `?sid=${encodeURIComponent(sid)}`
+        return this.#call<schemas.Reservations>("GET", `/v1/reservations${query}`)
+    }
+    /** Whether a tree from this server to others fits; nothing is held. */
+    canReserve(destinations: readonly string[], kbps: number) {
+        return this.#call<schemas.Can>("POST", "/v1/reservations/can", { destinations, kbps })
+    }
     metrics() {
         return this.#call<string>("GET", "/metrics")
     }

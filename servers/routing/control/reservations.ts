@@ -19,8 +19,7 @@ export function reservationRoutes(app: App, server: RoutingServer): void {
             },
         },
         async request => {
-            const { sid } = request.query
-            const attempts = server.reserver.attempts().filter(attempt => sid === undefined || attempt.sid === sid)
+            const attempts = server.reserver.attempts(request.query.sid)
             attempts.sort((a, b) => (a.sid === b.sid ? a.ep - b.ep : a.sid < b.sid ? -1 : 1))
             return { reservations: attempts.map(reservationOf), ledger: ledgerOf(server.reserver.holdings()) }
         },

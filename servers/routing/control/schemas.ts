@@ -225,3 +225,6 @@ export type PingGiven = Static<typeof PingGiven>
 export type Echo = Static<typeof Echo>
 export type Ping = Static<typeof Ping>
 export type Reservation = Static<typeof Reservation>
+export type Ledger = Static<typeof Ledger>
+export type Reservations = Static<typeof Reservations>
+export type Can = Static<typeof Can>

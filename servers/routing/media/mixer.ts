@@ -50,6 +50,7 @@ export class Mixer {
     /** One tick: takes a frame from every channel and sends one to each. */
     tick(deadlineMs: number, tick: number): void {
         const channels = this.channels
+        if (this.isAsleep()) return
         for (let i = 0; i < channels.length; i++) {
             const channel = channels[i]!
             channel.wasChosen = channel.chosen
@@ -77,6 +78,16 @@ export class Mixer {
                 channel.send(this.shared, tick)
             }
         }
+    }
+
+    /** A session that is reserved and that nobody is in yet: nothing has come and nobody has anything to say. */
+    private isAsleep(): boolean {
+        const channels = this.channels
+        for (let i = 0; i < channels.length; i++) {
+            const channel = channels[i]!
+            if (channel.kind === "leg" || channel.lastHeardMs >= 0) return false
+        }
+        return true
     }
 
     private choose(): void {

@@ -7,7 +7,7 @@
  */
 
 import type { ReservationMessage } from "../../../protocol/reservation.ts"
-import { viewOf } from "./attempt.ts"
+import { type Attempt, viewOf } from "./attempt.ts"
 import { Context } from "./context.ts"
 import type { Ledger } from "./ledger.ts"
 import {
@@ -73,11 +73,12 @@ export class Reservation {
         return Math.min(this.context.due.nextMs(), this.source.nextMs())
     }
 
-    /** Every attempt that this server has a part in. */
-    attempts(): AttemptView[] {
+    /** Every attempt that this server has a part in, or those of one session. */
+    attempts(sid?: string): AttemptView[] {
+        const { attempts } = this.context
+        const sessions = sid === undefined ? attempts.values() : [attempts.get(sid) ?? new Map<number, Attempt>()]
         const views: AttemptView[] = []
-        for (const epochs of this.context.attempts.values())
-            for (const attempt of epochs.values()) views.push(viewOf(attempt))
+        for (const epochs of sessions) for (const attempt of epochs.values()) views.push(viewOf(attempt))
         return views
     }
 

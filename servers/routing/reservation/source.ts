@@ -9,6 +9,7 @@
 
 import { type Req, type Resv, reservationLimits } from "../../../protocol/reservation.ts"
 import { type Attempt, newAttempt } from "./attempt.ts"
+import { bottleneck } from "./bottleneck.ts"
 import type { Context } from "./context.ts"
 import { DueList } from "./due-list.ts"
 import { guidedTree } from "./guided-tree.ts"
@@ -301,6 +302,7 @@ export class Source implements SourceEars {
         session.retryMs = Number.POSITIVE_INFINITY
         const { sid } = session.wish
         const ep = session.lastEp
+        const named = () => campaign.short.map(one => this.withLink(session, one))
         // A better tree that cannot be had leaves the good one as it is.
         if (campaign.kind === "review") {
             session.reviewWaitMs = Math.min(2 * session.reviewWaitMs, reviewWaitMost * limits.reviewMs)
@@ -310,8 +312,8 @@ export class Source implements SourceEars {
         if (session.current) {
             // A whole tree goes on as it is, for those whom it has.
             if (!session.isWhole) session.orphanMs = nowMs + limits.orphanMs
-            context.out.push({ type: "degraded", sid, ep, short: campaign.short })
-        } else context.out.push({ type: "refused", sid, ep, short: campaign.short })
+            context.out.push({ type: "degraded", sid, ep, short: named() })
+        } else context.out.push({ type: "refused", sid, ep, short: named() })
         this.schedule(session)
     }
 
@@ -351,6 +353,19 @@ export class Source implements SourceEars {
 
     private noBandwidth({ wish }: SourceSession, rs: string, at: string): Shortage {
         return { rs, reason: "no-bandwidth", what: clip(`no way with ${wish.bandwidthKbps} kbit/s to ${rs}`), at }
+    }
+
+    /** Silence does not say which link was full: it is looked up in what is known here. */
+    private withLink(session: SourceSession, short: Shortage): Shortage {
+        if (short.reason !== "no-bandwidth" || short.to !== undefined) return short
+        const { self, ledger, view } = this.context
+        const { wish, current } = session
+        const { rs } = short
+        const maxDelay = this.requestFor(session).dests.find(({ id }) => id === rs)?.maxDelay ?? 0
+        const way = { from: self, to: rs, maxDelay, kbps: wish.bandwidthKbps }
+        const graph = creditedGraph(view.graph(), current)
+        const link = bottleneck(graph, way, peer => ledger.free(peer, wish.sid))
+        return link ? shortOnLink(session, rs, link.from, link.to, "no-bandwidth") : short
     }
 
     // ---- active sessions --------------------------------------------------------------------------------------------------------------

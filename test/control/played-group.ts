@@ -1,0 +1,104 @@
+/**
+ * The group server as routing servers see it, played: greets them, tells each of all others, tells sessions, hears what has
+ * become of their reservations.
+ */
+
+import { EventEmitter } from "node:events"
+import type { Peer, ReservationReport, ServerSession } from "../../protocol/servers.ts"
+import { type BrokerAddress, connectParty, type TestParty } from "../support/mqtt.ts"
+
+interface GroupEvents {
+    /** `atMs`: of the monotonic clock, when it came. */
+    reservation: [rs: string, report: ReservationReport, atMs: number]
+}
+
+export class PlayedGroup extends EventEmitter<GroupEvents> {
+    /** What was heard last of each session's reservation. */
+    readonly reports = new Map<string, ReservationReport>()
+    readonly #party: TestParty
+    readonly #pairs: readonly [string, string][]
+    readonly #known = new Map<string, Omit<Peer, "static">>()
+    #n = 0
+
+    private constructor(party: TestParty, pairs: readonly [string, string][]) {
+        super()
+        this.#party = party
+        this.#pairs = pairs
+        this.setMaxListeners(0)
+        // It may live for as long as it likes.
+        party.closed.catch(() => {})
+        party.client.on("message", (topic, payload) => this.#onMessage(topic, payload))
+    }
+
+    /** `pairs`: static neighbours. */
+    static async start(
+        broker: BrokerAddress,
+        secret: string,
+        pairs: readonly [string, string][],
+    ): Promise<PlayedGroup> {
+        const group = new PlayedGroup(await connectParty(broker, "group", secret), pairs)
+        await group.#party.subscribe("parley/v1/rs/+/out/group/#")
+        await group.#party.publish("parley/v1/group/state", { boot: 1, on: 1 }, { retain: true })
+        return group
+    }
+
+    /** Tells a session to these servers. */
+    async tell(servers: readonly string[], session: ServerSession): Promise<void> {
+        await Promise.all(servers.map(id => this.#party.publish(`parley/v1/rs/${id}/in/group/session`, session)))
+    }
+
+    async endSession(servers: readonly string[], sid: string): Promise<void> {
+        const message = { sid, reason: "ended" }
+        await Promise.all(servers.map(id => this.#party.publish(`parley/v1/rs/${id}/in/group/end`, message)))
+    }
+
+    /** The next report on a session of which `holds` says true, with its time. */
+    nextReport(
+        sid: string,
+        holds: (report: ReservationReport) => boolean,
+    ): Promise<{ report: ReservationReport; atMs: number }> {
+        return new Promise(resolve => {
+            const look = (_rs: string, report: ReservationReport, atMs: number) => {
+                if (report.sid !== sid || !holds(report)) return
+                this.off("reservation", look)
+                resolve({ report, atMs })
+            }
+            this.on("reservation", look)
+        })
+    }
+
+    end(): Promise<void> {
+        return this.#party.end()
+    }
+
+    #onMessage(topic: string, payload: Buffer): void {
+        const atMs = performance.now()
+        // Nobody awaits them one by one.
+        this.#party.inbox.length = 0
+        const [, , kind, id, , , verb] = topic.split("/")
+        if (kind !== "rs" || payload.length === 0) return
+        const message = JSON.parse(payload.toString())
+        if (typeof message.id !== "number") return
+        const answer = { re: message.id, nowMs: Date.now() }
+        const answered = this.#party.publish(`parley/v1/rs/${id}/in/group/done`, answer)
+        answered.catch(() => {})
+        if (verb === "reservation") {
+            this.reports.set(message.sid, message)
+            this.emit("reservation", id, message, atMs)
+        }
+        if (verb !== "hello") return
+        const { ip, linkPort, mediaPort, fingerprint } = message
+        this.#known.set(id, { rs: id, ip, linkPort, mediaPort, fingerprint })
+        answered.then(() => this.#tellPeers()).catch(() => {})
+    }
+
+    async #tellPeers(): Promise<void> {
+        const n = ++this.#n
+        const isPair = (a: string, b: string) => this.#pairs.some(pair => pair.includes(a) && pair.includes(b))
+        for (const id of this.#known.keys()) {
+            const others = [...this.#known.values()].filter(peer => peer.rs !== id)
+            const list = others.map(peer => ({ ...peer, static: isPair(id, peer.rs) ? 1 : 0 }))
+            await this.#party.publish(`parley/v1/rs/${id}/in/group/peers`, { n, list })
+        }
+    }
+}
