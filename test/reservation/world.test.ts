@@ -90,7 +90,7 @@ const others: (Mutant & { checker: string })[] = [
         checker: "I7",
         seed: 1,
         file: `${folder}/source.ts`,
-        find: '} else context.out.push({ type: "refused", sid, ep, short: campaign.short })',
+        find: '} else context.out.push({ type: "refused", sid, ep, short: named() })',
         replace: "}",
     },
     {
