@@ -471,8 +471,31 @@ describe("a change", () => {
         assert.deepEqual(network.tree("a"), ["a > t", "t > d", "t > e"])
         const trees = network.effects.slice(before).filter(({ effect }) => effect.type === "tree")
         for (const { effect } of trees) if (effect.type === "tree") assert.ok(effect.branches.length > 0)
-        assert.deepEqual(network.held(), [...lineHeld, "e 2", "e > t 100", "t > e 100"].sort())
+        // Where the tree branches three streams meet, and each link carries one: they are mixed.
+        assert.deepEqual(network.held(), [...lineHeld, "e 2", "e > t 100", "t > e 100", "t 3"].sort())
         assert.equal(network.at("t").attempts().length, 1, "the old epoch is over")
+    })
+
+    test("makes a server in transit mix where the tree begins to branch, and pass through unread where it ends to", () => {
+        const network = TestNetwork.of(["a t 10", "t d 10", "t e 10"])
+        network.wish("a", ["d"])
+        network.pass(300)
+        const media = () => network.of("t", "tree").at(-1)
+        assert.deepEqual([media()?.transit, network.at("t").ledger.dspHeld()], [true, 0])
+        network.wish("a", ["d", "e"])
+        network.pass(300)
+        assert.deepEqual([media()?.transit, network.at("t").ledger.dspHeld()], [false, 3])
+        network.wish("a", ["e"])
+        network.pass(300)
+        assert.deepEqual([media()?.transit, network.at("t").ledger.dspHeld()], [true, 0])
+    })
+
+    test("a server without units where the tree would branch is no branching point", () => {
+        const network = TestNetwork.of(["a t 10", "t d 10", "t e 10", "a e 15"], { dsp: { t: 2 } })
+        network.wish("a", ["d", "e"])
+        network.pass(1500)
+        assert.deepEqual(network.tree("a").sort(), ["a > e", "a > t", "t > d"])
+        assert.equal(network.at("t").ledger.dspHeld(), 0)
     })
 
     test("whoever leaves is released, and nobody else notices", () => {

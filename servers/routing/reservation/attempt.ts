@@ -92,10 +92,18 @@ export function covered(attempt: Attempt, self: string): string[] {
     return [...dests]
 }
 
-/** Links that are mixed here, in DSP units; in transit nothing is mixed [claim 4]. */
-export function mixedLinks(attempt: Attempt, children: number): number {
-    if (attempt.role === "transit") return 0
-    return children + (attempt.role === "destination" ? 1 : 0)
+/**
+ * Links that are mixed here. In transit nothing is: what comes on one link leaves on the other [claim 4]. Where the tree
+ * branches, several streams meet, and each link carries one: they are mixed, also where nobody is a member.
+ */
+export function mixedLinks({ role }: Attempt, children: number): number {
+    if (role === "source") return children
+    return role === "destination" || children > 1 ? children + 1 : 0
+}
+
+/** Whether media pass through unread. */
+export function isTransit(attempt: Attempt): boolean {
+    return attempt.role === "transit" && attempt.children.size < 2
 }
 
 export function dueMsOf(attempt: Attempt): number {
@@ -116,6 +124,7 @@ export function viewOf(attempt: Attempt): AttemptView {
         children: [...children.keys()],
         bandwidthKbps: request.bandwidth,
         usageCount,
+        mixes: !isTransit(attempt),
     }
     if (selected) view.upstream = selected.from
     return view

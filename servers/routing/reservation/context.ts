@@ -5,7 +5,7 @@
  */
 
 import type { ReservationMessage } from "../../../protocol/reservation.ts"
-import { type Attempt, dueMsOf } from "./attempt.ts"
+import { type Attempt, dueMsOf, isTransit } from "./attempt.ts"
 import { DueList } from "./due-list.ts"
 import { Ledger } from "./ledger.ts"
 import type { Branch, NetworkView, ReservationEffect, ReservationLimits } from "./model.ts"
@@ -121,7 +121,7 @@ export class Context {
     plant(sid: string): void {
         const attempt = this.best(sid)
         const branches = attempt ? this.branchesOf(attempt) : []
-        const transit = attempt?.role === "transit"
+        const transit = attempt !== undefined && isTransit(attempt)
         const ep = attempt?.ep ?? 0
         const text = branches.length > 0 ? `${transit} ${branches.map(branchText).join()}` : ""
         if ((this.planted.get(sid) ?? "") === text) return

@@ -48,9 +48,10 @@ export class Ledger {
         return most(this.links.get(peer)?.sessions.get(sid))
     }
 
-    /** What the session could hold towards a neighbour, with what it holds there already. */
+    /** What the session could hold towards a neighbour: at least what it holds there already, also when the capacity has fallen. */
     free(peer: string, sid: string): number {
-        return this.capacityKbps(peer) - this.held(peer) + this.sessionHeld(peer, sid)
+        const own = this.sessionHeld(peer, sid)
+        return own + Math.max(0, this.capacityKbps(peer) - this.held(peer))
     }
 
     /** False, and nothing changed, when there is not enough. */

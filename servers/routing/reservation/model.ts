@@ -191,6 +191,8 @@ export interface AttemptView {
     children: string[]
     bandwidthKbps: number
     usageCount: number
+    /** Sound is mixed here; else it passes through unread [claim 4]. */
+    mixes: boolean
 }
 
 export interface LedgerView {

@@ -94,9 +94,7 @@ export class Node {
         attempt.selected = candidate
         const isDestination = attempt.role === "destination"
         if (isDestination) {
-            const { dspUnits } = attempt
-            const links = mixedLinks(attempt, 0) * context.limits.dspUnitsPerLink
-            if (!context.ledger.holdDsp(sid, ep, dspUnits, links)) {
+            if (!this.holdMixing(attempt, 0)) {
                 this.tellUp(attempt, [{ id: context.self, bandwidth: 1, dsp: 0 }])
                 return context.bury(attempt)
             }
@@ -184,7 +182,7 @@ export class Node {
 
     private takeChild(attempt: Attempt, from: string, label: number, dests: Resv["dests"]): boolean {
         const { ledger, limits, nowMs, self } = this.context
-        const { sid, ep, request, role } = attempt
+        const { sid, ep, request } = attempt
         const refuse = (reason: Reason) => {
             this.context.send(from, { t: "rerr", sid, ep, reason })
             // With one upstream neighbour for each server only another tree helps.
@@ -192,13 +190,22 @@ export class Node {
             return false
         }
         if (!ledger.hold(from, sid, ep, request.bandwidth)) return refuse("no-bandwidth")
-        const links = mixedLinks(attempt, attempt.children.size + 1) * limits.dspUnitsPerLink
-        if (role !== "transit" && !ledger.holdDsp(sid, ep, attempt.dspUnits, links)) {
+        if (!this.holdMixing(attempt, attempt.children.size + 1)) {
             ledger.release(from, sid, ep)
             return refuse("no-dsp")
         }
         const leaseMs = nowMs + limits.firstLeaseMs
         attempt.children.set(from, { labelOut: label, dests: new Set(dests.map(({ id }) => id)), leaseMs })
+        return true
+    }
+
+    /** Holds what mixing needs here with so many children; false when there is not enough. In transit nothing is held. */
+    private holdMixing(attempt: Attempt, children: number): boolean {
+        const { ledger, limits } = this.context
+        const { sid, ep, role, dspUnits } = attempt
+        const links = mixedLinks(attempt, children) * limits.dspUnitsPerLink
+        if (role !== "transit" || links > 0) return ledger.holdDsp(sid, ep, dspUnits, links)
+        ledger.releaseDsp(sid, ep)
         return true
     }
 
@@ -359,10 +366,7 @@ export class Node {
         const { sid, ep, role, state } = attempt
         attempt.children.delete(peer)
         context.ledger.release(peer, sid, ep)
-        if (role !== "transit") {
-            const links = mixedLinks(attempt, attempt.children.size) * context.limits.dspUnitsPerLink
-            context.ledger.holdDsp(sid, ep, attempt.dspUnits, links)
-        }
+        this.holdMixing(attempt, attempt.children.size)
         if (role === "source") {
             context.schedule(attempt)
             context.plant(sid)

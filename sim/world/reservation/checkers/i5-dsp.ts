@@ -53,10 +53,12 @@ export class DspChecker implements Checker {
     private isExact({ sid, phase, members }: Session, server: SimulatedServer): void {
         const held = server.reservation.ledger.dspOf(sid)
         let needed = 0
-        if (phase === "active" && members.has(server)) {
+        if (phase === "active") {
             const attempt = server.reservation.attempts().find(attempt => attempt.sid === sid)
             const links = (attempt?.children.length ?? 0) + (attempt?.upstream === undefined ? 0 : 1)
-            needed = (members.get(server) ?? 0) + links * server.limits.dspUnitsPerLink
+            // A member's server mixes, and one where the tree branches: it has more links than one from end to end.
+            const mixes = members.has(server) || links > 2
+            needed = (members.get(server) ?? 0) + (mixes ? links * server.limits.dspUnitsPerLink : 0)
         }
         if (held !== needed)
             throw new Violation(

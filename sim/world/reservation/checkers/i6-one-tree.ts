@@ -114,7 +114,7 @@ export class OneTreeChecker implements Checker {
             throw fault(
                 `media of ${server.id} go over its links to ${got.join(" ") || "nobody"}, the tree to ${wanted.join(" ")}`,
             )
-        if (media && view && media.transit !== (view.role === "transit"))
+        if (media && view && media.transit !== (view.role === "transit" && view.children.length < 2))
             throw fault(`${server.id} (${view.role}) ${media.transit ? "forwards unread" : "mixes"}`)
         for (const { peer, labelOut } of media?.branches ?? []) {
             const there = this.world.serverOf.get(peer)?.media.get(sid)
