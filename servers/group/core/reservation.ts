@@ -34,7 +34,9 @@ export function takeReservation(
     const told: ReservationTold = { ep, state: stands, kbps, tree, short, atMs: context.nowMs }
     const reservation = reservationOf(state, session.id)
     const before = reservation.told
-    if (before && (ep < before.ep || isDeepStrictEqual({ ...before, atMs: told.atMs }, told))) return done()
+    // An older epoch is old news, unless it goes on because what was tried after it has come to nothing.
+    const isOld = before !== undefined && ep < before.ep && stands !== "active"
+    if (isOld || (before && isDeepStrictEqual({ ...before, atMs: told.atMs }, told))) return done()
     reservation.told = told
     if (stands === "active") reservation.held = tree
     if (stands === "refused") reservation.held = []
