@@ -305,7 +305,7 @@ export class Source implements SourceEars {
         }
         const { trial } = session
         if (trial?.attempt === attempt && (attempt.request.tree || attempt.state === "committed"))
-            this.fail(session, trial, this.missing(session, trial), false)
+            this.fail(session, trial, this.missing(trial), false)
     }
 
     // ---- failure ------------------------------------------------------------------------------------------------------------------
@@ -355,7 +355,7 @@ export class Source implements SourceEars {
         this.node.tearDown(trial.attempt)
     }
 
-    private missing(session: SourceSession, { attempt, notified, alive }: Trial): Shortage[] {
+    private missing({ attempt, notified, alive }: Trial): Shortage[] {
         const isThere = (id: string) => (attempt.state === "committed" ? alive.has(id) : notified.has(id))
         return attempt.request.dests.filter(({ id }) => !isThere(id)).map(({ id }) => silent(id))
     }
@@ -463,7 +463,7 @@ export class Source implements SourceEars {
         const { nowMs } = this.context
         const { trial, campaign, current } = session
         // [claim 17]
-        if (trial && trial.deadlineMs <= nowMs) this.fail(session, trial, this.missing(session, trial), false)
+        if (trial && trial.deadlineMs <= nowMs) this.fail(session, trial, this.missing(trial), false)
         else if (campaign && session.retryMs <= nowMs) {
             session.retryMs = Number.POSITIVE_INFINITY
             this.tryOnce(session, campaign)
