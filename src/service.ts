@@ -22,58 +22,79 @@ const prepareEvent = 0x100
 const serviceIndex = 1
 const announceMs = 500
 const supportsAcknowledgement = 0x100
+/** An event is sent three times, as a bus may lose packets; so long after each. */
 const repeatsMs = [20, 50, 1]
 /** Counts announcements up to here since the start, so that others notice a restart. */
 const steadyAnnouncements = 15
+/** Who asks more at a time asks again. */
+const maxQuestions = 8
 
 export class ApplianceServer {
     private appliance: Appliance
     private client: MqttClient
-    private changed = newSignal()
+    private work = newSignal()
+    private questions: ds.Packet[] = []
+    private announcements = 0
 
     constructor(appliance: Appliance, client: MqttClient) {
         this.appliance = appliance
         this.client = client
         listen(this)
         this.announce.start()
-        this.tellChanges.start()
+        this.run.start()
     }
 
     phaseChanged(): void {
-        raise(this.changed)
+        raise(this.work)
     }
 
-    private async announce(): Promise<void> {
-        const spec = ds.Control.spec.lookup("announce").response
-        let count = 1
-        while (true) {
-            if (count < steadyAnnouncements) count++
-            await raw._serverSend(
-                0,
-                spec.encode([count | supportsAcknowledgement, 0, 0, ds.Appliance.spec.classIdentifier]),
-            )
-            await ds.sleep(announceMs)
-        }
+    /** Keeps a question until its turn: a fiber for each that waits for the bus would take 250 bytes. */
+    ask(packet: ds.Packet): void {
+        if (packet.isReport || packet.serviceIndex !== serviceIndex) return
+        const isAsked = this.questions.some(one => one.serviceCommand === packet.serviceCommand)
+        if (!isAsked && this.questions.length < maxQuestions) this.questions.push(packet)
+        raise(this.work)
     }
 
-    /** An event is sent three times, as a bus may lose packets; a newer phase does not wait for the rest of an older one. */
-    private async tellChanges(): Promise<void> {
+    /** The fiber of events and answers. A newer phase does not wait for the rest of an older one. */
+    private async run(): Promise<void> {
+        let announceAtMs = ds.millis() + announceMs
+        let repeatAtMs = 0
+        let repeats = 0
         let phase: number
+        let event: ds.Packet
         while (true) {
-            if (this.appliance.phase() === phase) await raised(this.changed)
-            phase = this.appliance.phase()
-            const packet = ds.Appliance.spec.lookup("phaseChanged").encode(phase)
-            await raw._serverSend(prepareEvent, packet)
-            for (const pauseMs of repeatsMs) {
-                await raw._serverSend(serviceIndex, packet)
-                await raised(this.changed, pauseMs)
-                if (this.appliance.phase() !== phase) break
+            const nowMs = ds.millis()
+            if (phase !== this.appliance.phase()) {
+                phase = this.appliance.phase()
+                event = ds.Appliance.spec.lookup("phaseChanged").encode(phase)
+                await raw._serverSend(prepareEvent, event)
+                repeats = 0
+                repeatAtMs = nowMs
+            } else if (nowMs >= announceAtMs) {
+                announceAtMs = nowMs + announceMs
+                this.announce.start()
+            } else if (repeats < repeatsMs.length && nowMs >= repeatAtMs) {
+                await raw._serverSend(serviceIndex, event)
+                repeatAtMs = nowMs + repeatsMs[repeats]
+                repeats++
+            } else if (this.questions.length > 0) await this.answer(this.questions.shift())
+            else {
+                const untilMs = repeats < repeatsMs.length ? Math.min(announceAtMs, repeatAtMs) : announceAtMs
+                await raised(this.work, untilMs - nowMs)
             }
         }
     }
 
-    async answer(packet: ds.Packet): Promise<void> {
-        if (packet.isReport || packet.serviceIndex !== serviceIndex) return
+    /** In a fiber of its own for that moment: at the start it and the event leave in one frame. */
+    private async announce(): Promise<void> {
+        if (this.announcements < steadyAnnouncements) this.announcements++
+        const flags = this.announcements | supportsAcknowledgement
+        const spec = ds.Control.spec.lookup("announce").response
+        await raw._serverSend(0, spec.encode([flags, 0, 0, ds.Appliance.spec.classIdentifier]))
+    }
+
+    private async answer(packet: ds.Packet): Promise<void> {
         ds.Appliance.spec.assign(packet)
         const value = packet.isRegGet && packet.spec ? this.valueOf(packet.spec.name) : undefined
         const answer = value === undefined ? packet.notImplemented() : packet.spec.encode(value)
@@ -102,5 +123,5 @@ export class ApplianceServer {
 }
 
 function listen(server: ApplianceServer): void {
-    raw._onServerPacket = async packet => await server.answer(packet)
+    raw._onServerPacket = async packet => server.ask(packet)
 }
