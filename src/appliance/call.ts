@@ -144,7 +144,7 @@ export class Call {
     toggleMute(): void {
         this.muted = !this.muted
         const effects = this.context.effects
-        effects.push({ type: "muted", on: this.muted })
+        effects.push({ type: "muted", isMuted: this.muted })
         effects.push({ type: "save", key: "muted" })
     }
 
@@ -157,7 +157,7 @@ export class Call {
 
     /** The engine tells its microphone's state: it may have restarted, or another hand may be at it. */
     engineMuted(on: boolean): void {
-        if (on !== this.muted) this.context.effects.push({ type: "muted", on: this.muted })
+        if (on !== this.muted) this.context.effects.push({ type: "muted", isMuted: this.muted })
     }
 
     mediaAppeared(): void {
@@ -242,7 +242,7 @@ export class Call {
     }
 
     private writeEngine() {
-        this.context.effects.push({ type: "muted", on: this.muted })
+        this.context.effects.push({ type: "muted", isMuted: this.muted })
         this.context.effects.push({ type: "volume", level: this.volume })
     }
 }

@@ -15,7 +15,7 @@ export type Effect =
     | { type: "probe"; tag: number; ip: number; port: number }
     /** Port 0 stops watching. */
     | { type: "watch"; ip: number; port: number }
-    | { type: "muted"; on: boolean }
+    | { type: "muted"; isMuted: boolean }
     | { type: "volume"; level: number }
     /** Keep what `Appliance.kept(key)` says when its turn has come. */
     | { type: "save"; key: string }

@@ -37,6 +37,9 @@ const turnMs = 250
 const checkEngineMs = 2000
 /** A screen on I2C takes some milliseconds for a picture. */
 const screenMs = 40
+const toneMs = 150
+/** Which part of its period a tone is on: how loud it is. */
+const toneOn = 0.15
 /** Writing this to `streaming_samples` asks a sensor for its next so many readings. */
 const streamingReports = 199
 const setStreaming = 0x2003
@@ -187,7 +190,8 @@ export class Runner {
         const view = viewOf(this.panel)
         const text = view.lines.join("\n")
         if (text !== this.text || view.led !== this.color || view.sound !== this.sound) raise(this.panelWork)
-        this.text = text
+        // An equal text stays the one that is shown: two would lie in the heap.
+        if (text !== this.text) this.text = text
         this.color = view.led
         this.sound = view.sound
         this.pitch = view.pitch
@@ -214,7 +218,9 @@ export class Runner {
             }
             if (this.sound !== sound) {
                 sound = this.sound
-                if (sound !== "" && buzzer.isBound) await buzzer.playNote(this.pitch, 0.3, 150)
+                // Not by `playNote`, which is 170 bytes of heap: for how many microseconds of each period the tone is on.
+                const periodUs = 1000000 / this.pitch
+                if (sound !== "" && buzzer.isBound) await buzzer.playTone(periodUs, periodUs * toneOn, toneMs)
             }
             await ds.sleep(screenMs)
         }
@@ -246,7 +252,7 @@ export class Runner {
     private async command(media: ds.MediaEngine, effect: Effect): Promise<void> {
         switch (effect.type) {
             case "muted":
-                return await media.muted.write(effect.on)
+                return await media.muted.write(effect.isMuted)
             case "volume":
                 return await media.volume.write(effect.level)
             case "open":

@@ -111,7 +111,7 @@ export class MqttClient {
     constructor(options: MqttOptions) {
         this.options = options
         this.parser = new PacketParser(topicBytesLimit, options.maxPayloadBytes)
-        this.inbox = new Inbox(options.inbox.messages, options.inbox.bytes)
+        this.inbox = new Inbox(options.inboxMessages, options.inboxBytes)
         this.onMessage = async () => {}
         this.onConnected = async () => {}
         this.onDisconnected = () => {}
@@ -165,7 +165,7 @@ export class MqttClient {
      */
     async publish(topic: string, payload: string | Buffer, qos: 0 | 1, retain: boolean): Promise<boolean> {
         const item = this.enqueue(topic, payload, qos, retain)
-        return item ? await this.outbox.settled(item) : false
+        return item ? await item.settled() : false
     }
 
     /** As `publish` at QoS 1, for whoever does not wait for its fate: whether it was taken. Costs no fiber. */
@@ -426,7 +426,7 @@ export class MqttClient {
     /** With `item`, or with the news that the connection is up when there is none. */
     private async callApplication(item: Incoming): Promise<void> {
         try {
-            if (item) await this.onMessage(item.topic, item.payload)
+            if (item) await this.onMessage(item.topic, item.takePayload())
             else await this.onConnected()
         } catch (error) {
             this.failed(error)

@@ -24,9 +24,21 @@ export class Outgoing {
     attempt = 0
     sentMs = 0
     tries = 0
-    fate = Fate.Open
+    private fate = Fate.Open
     /** Who waits for its fate. */
-    fiber: ds.Fiber
+    private fiber: ds.Fiber
+
+    /** Waits for its fate: whether the broker has it (QoS 1), whether it was written (QoS 0). */
+    async settled(): Promise<boolean> {
+        this.fiber = ds.Fiber.self()
+        while (this.fate === Fate.Open) await ds.suspend()
+        return this.fate === Fate.Done
+    }
+
+    settle(fate: Fate): void {
+        this.fate = fate
+        if (this.fiber?.suspended) this.fiber.resume(undefined)
+    }
 }
 
 const messagesLimit = 16
@@ -57,13 +69,6 @@ export class Outbox {
         this.items.push(item)
         this.bytes += item.packet.length
         return item
-    }
-
-    /** Waits for the fate of `item`: whether the broker has it (QoS 1), whether it was written (QoS 0). */
-    async settled(item: Outgoing): Promise<boolean> {
-        item.fiber = ds.Fiber.self()
-        while (item.fate === Fate.Open) await ds.suspend()
-        return item.fate === Fate.Done
     }
 
     /** The next packet to write in connection `attempt`, or undefined while there is none or the window is full. */
@@ -117,10 +122,9 @@ export class Outbox {
     private settle(item: Outgoing, fate: Fate): void {
         this.items.insert(this.items.indexOf(item), -1)
         this.bytes -= item.packet.length
-        item.fate = fate
         if (fate === Fate.Done) this.published++
         else this.dropped++
-        if (item.fiber?.suspended) item.fiber.resume(undefined)
+        item.settle(fate)
     }
 
     /** 1..65535 and not in flight: 0 is no identifier, and a second message under one would be acknowledged by the first. */

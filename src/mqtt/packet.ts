@@ -15,7 +15,8 @@ export interface ConnectFields {
     secret: string
     keepaliveSeconds: number
     /** Published by the broker, QoS 1 and retained, when the connection ends without a goodbye. */
-    will?: { topic: string; payload: string }
+    willTopic?: string
+    willPayload?: string
 }
 
 export enum Parsed {
@@ -61,9 +62,9 @@ export function encodeConnect(fields: ConnectFields, cleanSession: boolean): Buf
     // User name and password, then perhaps the clean session and a Will (retained, QoS 1).
     let flags = 0xc0
     if (cleanSession) flags |= 0x02
-    if (fields.will) {
+    if (fields.willTopic) {
         flags |= 0x2c
-        texts.push(Buffer.from(fields.will.topic), Buffer.from(fields.will.payload))
+        texts.push(Buffer.from(fields.willTopic), Buffer.from(fields.willPayload ?? ""))
     }
     texts.push(Buffer.from(fields.id), Buffer.from(fields.secret))
     let length = 10

@@ -17,10 +17,12 @@ const client = new MqttClient({
     id,
     secret: "board-t-secret",
     keepaliveSeconds: 4,
-    will: { topic: root + "state", payload: "gone" },
+    willTopic: root + "state",
+    willPayload: "gone",
     filter: root + "in/#",
     maxPayloadBytes: 1024,
-    inbox: { messages: 12, bytes: 6144 },
+    inboxMessages: 12,
+    inboxBytes: 6144,
 })
 
 let births = 0
