@@ -16,6 +16,7 @@
  * 4. Fields of plain classes lie in an array, each at a place of its own: 8 bytes of heap for a field where an object takes 16
  *    and room to grow, less program, and no search for the name. `plain["field"]`, `{ ...plain }`,
  *    `{ ...rest } = plain`, a field through another type, and an argument or cast of type `any` are errors of the compilation.
+ * 5. A file of which only types are imported is not in the program; the compiler would bring all that stands in it.
  */
 "use strict"
 
@@ -29,12 +30,12 @@ directMethod(expr) {
     return this.writer.emitExpr(15, this.methodProc(decl).reference(this.writer), object)
 }
 isPlainClass(cls) {
-    if (!cls || !cls.members) return false
+    if (!cls || !cls.members || !ts3.isClassDeclaration(cls)) return false
     if (cls.__plain === undefined) {
         const isPrivate = member => (member.modifiers || []).some(one => one.getText() === "private")
         cls.__plain =
             !cls.getSourceFile().fileName.includes("node_modules") &&
-            cls.members.some(isPrivate) &&
+            [...cls.members, ...this.fieldsOf(cls)].some(isPrivate) &&
             this.superTypes(cls).length === 0 &&
             !this.instanceofNames().includes(cls.name && cls.name.text) &&
             !this.extendedClasses().includes(this.getSymAtLocation(cls))
@@ -52,9 +53,13 @@ plainClassOf(type) {
     const cls = type && type.symbol && type.symbol.valueDeclaration
     return cls && this.isPlainClass(cls) ? cls : null
 }
+fieldsOf(cls) {
+    const ctor = cls.members.find(ts3.isConstructorDeclaration)
+    const parameters = ctor ? ctor.parameters.filter(one => ts3.isParameterPropertyDeclaration(one, ctor)) : []
+    return [...cls.members.filter(one => ts3.isPropertyDeclaration(one) && !this.isStatic(one)), ...parameters]
+}
 plainFields(cls) {
-    const isField = member => ts3.isPropertyDeclaration(member) && !this.isStatic(member)
-    return cls.members.filter(isField).map(member => this.forceName(member.name))
+    return this.fieldsOf(cls).map(field => this.forceName(field.name))
 }
 plainPlace(type, name) {
     const cls = this.plainClassOf(type)
@@ -68,9 +73,11 @@ refusePlain(expr, what) {
 plainField(expr) {
     const sym = this.getSymAtLocation(expr)
     const decl = sym && sym.declarations && sym.declarations[0]
-    if (!decl || !ts3.isPropertyDeclaration(decl) || this.isStatic(decl) || !this.isPlainClass(decl.parent)) return null
+    if (!decl) return null
+    const cls = ts3.isParameter(decl) ? decl.parent.parent : decl.parent
+    if (!this.isPlainClass(cls) || !this.fieldsOf(cls).includes(decl)) return null
     const type = this.checker.getTypeAtLocation(expr.expression)
-    if (this.plainClassOf(type) !== decl.parent) throwError22(expr, "a field of a plain class through another type")
+    if (this.plainClassOf(type) !== cls) throwError22(expr, "a field of a plain class through another type")
     return this.plainPlace(type, this.forceName(expr.name))
 }
 newPlain(expr) {
@@ -107,6 +114,23 @@ extendedClasses() {
         this.__extended = types.map(type => type.symbol)
     }
     return this.__extended
+}
+reachedFiles(prog) {
+    const isLibrary = file => file.fileName.includes("node_modules")
+    const reached = prog.getSourceFiles().filter(file => file === this.mainFile || isLibrary(file))
+    const isOfTypes = ({ isTypeOnly, importClause, exportClause }) => {
+        const names = importClause ? importClause.namedBindings : exportClause
+        const elements = (names && names.elements) || []
+        const isEachType = elements.length > 0 && elements.every(element => element.isTypeOnly)
+        return isTypeOnly || (importClause && (importClause.isTypeOnly || (!importClause.name && isEachType)))
+    }
+    for (const file of reached)
+        for (const stmt of file.statements) {
+            const module = stmt.moduleSpecifier && !isOfTypes(stmt) && this.checker.getSymbolAtLocation(stmt.moduleSpecifier)
+            const target = module && module.valueDeclaration
+            if (target && ts3.isSourceFile(target) && !reached.includes(target)) reached.push(target)
+        }
+    return prog.getSourceFiles().filter(file => reached.includes(file))
 }
 methodProc(decl) {
     if (!decl.__proc) {
@@ -156,6 +180,7 @@ const replacements = [
         'this.markMethodUsed("*" + idName(expr.name)); this.noteUnknownCall(expr);\n',
         2,
     ],
+    ["...prog.getSourceFiles().map(", "...this.reachedFiles(prog).map(", 2],
     ["desc.compiledCallExpr = wr.emitExpr(\n", "desc.compiledCallExpr = this.newPlain(expr) || wr.emitExpr(\n", 2],
     [
         "idx = wr.emitString(this.forceName(expr.name));\n",
@@ -163,6 +188,12 @@ const replacements = [
         2,
     ],
     ["wr.emitString(id),\n", "this.plainPlace(this.checker.getTypeAtLocation(cls), id) || wr.emitString(id),\n", 2],
+    [
+        "wr.emitString(this.forceName(param.name)),\n",
+        "this.plainPlace(this.checker.getTypeAtLocation(cls), this.forceName(param.name)) ||" +
+            " wr.emitString(this.forceName(param.name)),\n",
+        2,
+    ],
     [
         "const val = wr.emitIndex(obj.emit(), wr.emitString(pname));\n",
         "const place = this.plainPlace(this.checker.getTypeAtLocation(bindingElt.parent), pname);\n" +

@@ -41,6 +41,27 @@ describe("the build of the firmware", () => {
         assert.match(said, /wrong\.ts:3:\d+ .*nothing/)
     })
 
+    test("takes nothing into a program of files that it imports only types of", async () => {
+        const typed = join(folder, "typed.ts")
+        const untyped = join(folder, "untyped.ts")
+        const types = join(folder, "types.ts")
+        writeFileSync(
+            types,
+            'export interface Told { text: string }\nexport const heavy = "x".length + Math.random()\n',
+        )
+        writeFileSync(
+            typed,
+            'import type { Told } from "./types"\nconst told: Told = { text: "a" }\nconsole.log(told.text)\n',
+        )
+        writeFileSync(untyped, 'const told: { text: string } = { text: "a" }\nconsole.log(told.text)\n')
+        const [one, two] = [
+            await compileFirmware(typed, join(folder, "typed.devs")),
+            await compileFirmware(untyped, join(folder, "untyped.devs")),
+        ]
+        assert.ok(one.ok && two.ok)
+        assert.equal(one.bytes, two.bytes)
+    })
+
     test("refuses what fields of plain classes cannot do", async () => {
         const source = join(folder, "plain.ts")
         const lines = [

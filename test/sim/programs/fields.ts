@@ -12,11 +12,13 @@ class Inner {
 }
 
 class Outer {
-    later: string
     inner = new Inner()
-    private last = 7
+    later: string
 
-    constructor(later: string) {
+    constructor(
+        later: string,
+        private last: number,
+    ) {
         this.later = later
     }
 
@@ -32,4 +34,4 @@ class Outer {
     }
 }
 
-console.log(new Outer("later").told())
+console.log(new Outer("later", 7).told())
