@@ -3,9 +3,10 @@
  */
 
 import { limits } from "../../protocol/limits"
+import type { AgendaItem } from "../../protocol/messages"
 import { utf8Bytes } from "../../protocol/text"
 import { toJson } from "../json"
-import { type AgendaItem, hasShape, itemNote, ownRecord } from "./answers"
+import { hasShape, itemNote, ownRecord } from "./answers"
 
 /** A setting holds about 220 bytes. */
 const settingBytes = 210

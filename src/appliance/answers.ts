@@ -12,50 +12,6 @@
 import { utf8Bytes } from "../../protocol/text"
 import { lookUp } from "../table"
 
-// The types of protocol/messages.ts once more: even an import of a type would bring the shapes into the program.
-// The test of this file fails to compile when they differ.
-
-export interface AgendaItem {
-    sid: string
-    title: string
-    from: string
-    mine: number
-    start: number
-    end: number
-    state: string
-}
-
-export interface Agenda {
-    n: number
-    nowMs: number
-    list: AgendaItem[]
-    more: number
-}
-
-export interface Candidate {
-    rs: string
-    ip: string
-    port: number
-    load: number
-}
-
-export interface DirectoryEntry {
-    id: string
-    name: string
-    kind: string
-}
-
-export interface JoinDone {
-    re: number
-    sid: string
-    ip: string
-    port: number
-    ssrc: number
-    pt: number
-    frameMs: number
-    people: number
-}
-
 const longestCode = 24
 
 // A parsed object brings its own copy of each field's name. What is kept is copied to objects whose names, and the most
@@ -121,12 +77,9 @@ enum Sign {
 
 /** Reads a note against a value; `at` is where it is in the note. */
 class Checker {
-    note: string
-    at = 0
+    private at = 0
 
-    constructor(note: string) {
-        this.note = note
-    }
+    constructor(private note: string) {}
 
     private skip(character: Sign): boolean {
         if (this.note.charCodeAt(this.at) !== character) return false

@@ -5,20 +5,13 @@
  */
 
 import { limits } from "../../protocol/limits"
+import type { Agenda, AgendaItem, DirectoryEntry } from "../../protocol/messages"
 import { parseTopic, stateTopic } from "../../protocol/topics"
 import { toJson } from "../json"
 import { parseJson } from "../mqtt/text"
 import type { Request } from "../requests"
 import { isDue, isOver, isSameItem, packItem } from "./agenda"
-import {
-    type Agenda,
-    type AgendaItem,
-    type DirectoryEntry,
-    doneNote,
-    hasShape,
-    messageNote,
-    ownRecord,
-} from "./answers"
+import { doneNote, hasShape, messageNote, ownRecord } from "./answers"
 import { Call } from "./call"
 import { Context, type Identity } from "./context"
 import { Link } from "./link"
