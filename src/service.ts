@@ -30,16 +30,17 @@ const steadyAnnouncements = 15
 const maxQuestions = 8
 
 export class ApplianceServer {
-    private appliance: Appliance
-    private client: MqttClient
     private work = newSignal()
     private questions: ds.Packet[] = []
     private announcements = 0
+    private announceAtMs = 0
 
-    constructor(appliance: Appliance, client: MqttClient) {
-        this.appliance = appliance
-        this.client = client
+    constructor(
+        private appliance: Appliance,
+        private client: MqttClient,
+    ) {
         listen(this)
+        // In a fiber of its own this time, so that it and the first event leave in one frame.
         this.announce.start()
         this.run.start()
     }
@@ -56,38 +57,31 @@ export class ApplianceServer {
         raise(this.work)
     }
 
-    /** The fiber of events and answers. A newer phase does not wait for the rest of an older one. */
+    /** Tells each phase. A newer one does not wait for the rest of an older one. */
     private async run(): Promise<void> {
-        let announceAtMs = ds.millis() + announceMs
-        let repeatAtMs = 0
-        let repeats = 0
         let phase: number
-        let event: ds.Packet
         while (true) {
-            const nowMs = ds.millis()
-            if (phase !== this.appliance.phase()) {
-                phase = this.appliance.phase()
-                event = ds.Appliance.spec.lookup("phaseChanged").encode(phase)
-                await raw._serverSend(prepareEvent, event)
-                repeats = 0
-                repeatAtMs = nowMs
-            } else if (nowMs >= announceAtMs) {
-                announceAtMs = nowMs + announceMs
-                this.announce.start()
-            } else if (repeats < repeatsMs.length && nowMs >= repeatAtMs) {
+            while (this.appliance.phase() === phase) await this.rest(announceMs)
+            phase = this.appliance.phase()
+            const event = ds.Appliance.spec.lookup("phaseChanged").encode(phase)
+            await raw._serverSend(prepareEvent, event)
+            for (const pauseMs of repeatsMs) {
                 await raw._serverSend(serviceIndex, event)
-                repeatAtMs = nowMs + repeatsMs[repeats]
-                repeats++
-            } else if (this.questions.length > 0) await this.answer(this.questions.shift())
-            else {
-                const untilMs = repeats < repeatsMs.length ? Math.min(announceAtMs, repeatAtMs) : announceAtMs
-                await raised(this.work, untilMs - nowMs)
+                await this.rest(pauseMs)
+                if (this.appliance.phase() !== phase) break
             }
         }
     }
 
-    /** In a fiber of its own for that moment: at the start it and the event leave in one frame. */
+    /** For `timeMs`, or until there is something to do; answers what was asked, and announces the service when it is time. */
+    private async rest(timeMs: number): Promise<void> {
+        await raised(this.work, Math.min(timeMs, this.announceAtMs - ds.millis()))
+        while (this.questions.length > 0) await this.answer(this.questions.shift())
+        if (ds.millis() >= this.announceAtMs) await this.announce()
+    }
+
     private async announce(): Promise<void> {
+        this.announceAtMs = ds.millis() + announceMs
         if (this.announcements < steadyAnnouncements) this.announcements++
         const flags = this.announcements | supportsAcknowledgement
         const spec = ds.Control.spec.lookup("announce").response

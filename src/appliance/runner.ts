@@ -5,6 +5,7 @@
  */
 
 import * as ds from "@devicescript/core"
+import { limits } from "../../protocol/limits"
 import { intToIpv4 } from "../../protocol/text"
 import { showLight } from "../board"
 import { listen } from "../hear"
@@ -30,8 +31,6 @@ export interface Roles {
     media: ds.MediaEngine
 }
 
-const probesPerCandidate = 3
-const watchIntervalMs = 200
 /** Nothing that the appliance waits for is more urgent than this. */
 const turnMs = 250
 const checkEngineMs = 2000
@@ -47,10 +46,6 @@ const setStreaming = 0x2003
 const maxMediaQueue = 24
 
 export class Runner {
-    private appliance: Appliance
-    private panel: Panel
-    client: MqttClient
-    roles: Roles
     private server: ApplianceServer
     private work = newSignal()
     private mediaWork = newSignal()
@@ -72,11 +67,12 @@ export class Runner {
     /** Of the knob; undefined before its first reading. */
     private position: number
 
-    constructor(appliance: Appliance, panel: Panel, client: MqttClient, roles: Roles) {
-        this.appliance = appliance
-        this.panel = panel
-        this.client = client
-        this.roles = roles
+    constructor(
+        private appliance: Appliance,
+        private panel: Panel,
+        public client: MqttClient,
+        private roles: Roles,
+    ) {
         this.server = new ApplianceServer(appliance, client)
     }
 
@@ -173,7 +169,7 @@ export class Runner {
     private carryOut(effect: Effect): void {
         switch (effect.type) {
             case "publish":
-                this.client.post(effect.topic, effect.payload, effect.retain)
+                this.client.publish(effect.topic, effect.payload, effect.retain)
                 return
             case "save":
                 if (this.saveQueue.indexOf(effect.key) < 0) this.saveQueue.push(effect.key)
@@ -260,9 +256,9 @@ export class Runner {
             case "close":
                 return await media.close()
             case "probe":
-                return await media.probe(effect.tag, effect.ip, effect.port, probesPerCandidate)
+                return await media.probe(effect.tag, effect.ip, effect.port, limits.probesPerCandidate)
             case "watch":
-                return await media.watch(effect.ip, effect.port, watchIntervalMs)
+                return await media.watch(effect.ip, effect.port, limits.watchIntervalMs)
         }
     }
 

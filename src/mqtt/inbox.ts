@@ -10,21 +10,18 @@
 const entryBytes = 96
 
 export class Incoming {
-    /** Undefined for a refused message, which only waits to be acknowledged. */
-    topic: string
     bytes: number
-    /** 0 at QoS 0. */
-    packetId: number
-    /** The connection that it came in: only there can it be acknowledged. */
-    attempt: number
-    private payload: Buffer
 
-    constructor(topic: string, payload: Buffer, packetId: number, attempt: number) {
-        this.topic = topic
+    constructor(
+        /** Undefined for a refused message, which only waits to be acknowledged. */
+        public topic: string,
+        private payload: Buffer,
+        /** 0 at QoS 0. */
+        public packetId: number,
+        /** The connection that it came in: only there can it be acknowledged. */
+        public attempt: number,
+    ) {
         this.bytes = entryBytes + (payload ? payload.length + topic.length : 0)
-        this.packetId = packetId
-        this.attempt = attempt
-        this.payload = payload
     }
 
     /** For whoever handles the message, who alone decides from then on how long it stays in memory. */
@@ -43,13 +40,11 @@ export class Inbox {
 
     private items: Incoming[] = []
     private bytes = 0
-    private messagesLimit: number
-    private bytesLimit: number
 
-    constructor(messagesLimit: number, bytesLimit: number) {
-        this.messagesLimit = messagesLimit
-        this.bytesLimit = bytesLimit
-    }
+    constructor(
+        private messagesLimit: number,
+        private bytesLimit: number,
+    ) {}
 
     /** Whether it was taken. */
     add(topic: string, payload: Buffer, packetId: number, attempt: number): boolean {

@@ -20,8 +20,6 @@ export enum Why {
     None = 0,
     /** `stop` was called. */
     Stopped = 1,
-    /** `reconnectNow` was called. */
-    Asked = 2,
     /** No network, nobody listens there, or no answer in time. */
     Unreachable = 3,
     /** The broker or the network closed it. */

@@ -8,7 +8,7 @@
 import * as ds from "@devicescript/core"
 import { encodePublish, stamp } from "./packet"
 
-enum Fate {
+export enum Fate {
     Open = 0,
     Done = 1,
     GivenUp = 2,
@@ -17,27 +17,20 @@ enum Fate {
 export class Outgoing {
     packet: Buffer
     payloadBytes: number
-    qos: number
     /** 0 until it is first sent. */
     packetId = 0
     /** The connection in which it was last written, and when. */
     attempt = 0
     sentMs = 0
     tries = 0
-    private fate = Fate.Open
-    /** Who waits for its fate. */
-    private fiber: ds.Fiber
-
-    /** Waits for its fate: whether the broker has it (QoS 1), whether it was written (QoS 0). */
-    async settled(): Promise<boolean> {
-        this.fiber = ds.Fiber.self()
-        while (this.fate === Fate.Open) await ds.suspend()
-        return this.fate === Fate.Done
-    }
+    private settledAs = Fate.Open
 
     settle(fate: Fate): void {
-        this.fate = fate
-        if (this.fiber?.suspended) this.fiber.resume(undefined)
+        this.settledAs = fate
+    }
+
+    fate(): Fate {
+        return this.settledAs
     }
 }
 
@@ -48,9 +41,9 @@ const inFlightLimit = 8
 const triesLimit = 10
 
 export class Outbox {
-    /** Acknowledged at QoS 1, written at QoS 0. */
+    /** Acknowledged. */
     published = 0
-    /** Given up: QoS 0 without a connection, or the broker closed the connection each time. */
+    /** Given up: the broker closed the connection each time. */
     dropped = 0
 
     private items: Outgoing[] = []
@@ -61,11 +54,10 @@ export class Outbox {
         return this.items.length < messagesLimit && this.bytes + bytes <= bytesLimit
     }
 
-    add(topic: Buffer, payload: Buffer, qos: number, retain: boolean): Outgoing {
+    add(topic: Buffer, payload: Buffer, retain: boolean): Outgoing {
         const item = new Outgoing()
-        item.packet = encodePublish(topic, payload, qos, retain)
+        item.packet = encodePublish(topic, payload, 1, retain)
         item.payloadBytes = payload.length
-        item.qos = qos
         this.items.push(item)
         this.bytes += item.packet.length
         return item
@@ -76,10 +68,7 @@ export class Outbox {
         let inFlight = 0
         for (const item of this.items) {
             if (item.attempt === attempt) inFlight++
-            else if (item.qos === 0) {
-                this.settle(item, Fate.Done)
-                return item.packet
-            } else if (inFlight >= inFlightLimit) return undefined
+            else if (inFlight >= inFlightLimit) return undefined
             else {
                 if (item.packetId === 0) item.packetId = this.freePacketId()
                 stamp(item.packet, item.payloadBytes, item.packetId, item.tries > 0)
@@ -106,9 +95,8 @@ export class Outbox {
         return !!item && item.attempt === attempt && ds.millis() - item.sentMs > limitMs
     }
 
-    /** The connection is over: what was not acknowledged stays, in order; QoS 0 does not. */
+    /** The connection is over: what was not acknowledged stays, in order. */
     disconnected(): void {
-        for (const item of this.items.slice()) if (item.qos === 0) this.settle(item, Fate.GivenUp)
         const first = this.items[0]
         if (!first || first.tries < triesLimit) return
         this.settle(first, Fate.GivenUp)
@@ -129,14 +117,8 @@ export class Outbox {
 
     /** 1..65535 and not in flight: 0 is no identifier, and a second message under one would be acknowledged by the first. */
     private freePacketId(): number {
-        let id = this.lastPacketId
-        let taken = true
-        while (taken) {
-            id = id >= 65535 ? 1 : id + 1
-            taken = false
-            for (const item of this.items) if (item.packetId === id) taken = true
-        }
+        const id = this.lastPacketId >= 65535 ? 1 : this.lastPacketId + 1
         this.lastPacketId = id
-        return id
+        return this.items.some(item => item.packetId === id) ? this.freePacketId() : id
     }
 }

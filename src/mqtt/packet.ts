@@ -129,8 +129,6 @@ export class PacketParser {
     code = 0
     sessionPresent = false
 
-    private topicLimitBytes: number
-    private payloadLimitBytes: number
     private piece: Buffer = nothing
     private at = 0
     /** The first byte of the packet under way, -1 between packets. */
@@ -144,10 +142,10 @@ export class PacketParser {
     /** Bytes of it that have come. */
     private have = 0
 
-    constructor(topicLimitBytes: number, payloadLimitBytes: number) {
-        this.topicLimitBytes = topicLimitBytes
-        this.payloadLimitBytes = payloadLimitBytes
-    }
+    constructor(
+        private topicLimitBytes: number,
+        private payloadLimitBytes: number,
+    ) {}
 
     /** Forgets everything: a new stream begins. */
     reset(): void {

@@ -46,20 +46,10 @@ export function cut(text: string, width: number): string {
     return out + text.slice(from)
 }
 
-/** Code points of a text. */
-export function widthOf(text: string): number {
-    let width = 0
-    for (let i = 0; i < text.length; i++) {
-        const code = text.charCodeAt(i)
-        if (code < secondHalves || code >= afterHalves) width++
-    }
-    return width
-}
-
 /** One line with a text at each end; the right one is ours and short, the left one gives way. */
 export function pair(left: string, right: string): string {
-    const line = cut(left, columns - 1 - right.length)
-    return line + spaces.slice(0, columns - right.length - widthOf(line)) + right
+    const room = columns - right.length
+    return cut(cut(left, room - 1) + spaces, room) + right
 }
 
 const reasons = `
