@@ -10,6 +10,7 @@
 import { type Codec, type Decoder, soundRate } from "./codec.ts"
 import { Concealment, concealmentPastSeconds } from "./concealment.ts"
 import { DelayTarget } from "./delay-target.ts"
+import { fadeOutOf } from "./level.ts"
 import { PacketStore } from "./packet-store.ts"
 import { type RtpHeader, sequenceDistance, timestampDistance } from "./rtp.ts"
 import { findPeriod, leaveOut, type Period, sayAgain } from "./time-scale.ts"
@@ -97,6 +98,7 @@ const growLikeness = [
 /** Said again in a quiet moment. */
 const quietStepMax = 20 * samplesPerMs
 const trailSamples = 5 * samplesPerMs
+const fadeOut = fadeOutOf(trailSamples)
 
 /** Played sound that is kept: for concealment, and to say it again. */
 const pastSamples = Math.max(Math.ceil(concealmentPastSeconds * soundRate), quietStepMax) + spanSamples
@@ -104,6 +106,7 @@ const aheadSamples = jumpSamples + 3 * packetSamplesMax
 /** Shared by all buffers: one decodes at a time, and nothing is left in it. */
 const decoded = new Int16Array(packetSamplesMax)
 const period: Period = { lag: 0, likeness: 0 }
+const ending = new Concealment(soundRate)
 
 export class JitterBuffer {
     /** What has been played lately, then from `head` to `tail` what has been decoded and not played. */
@@ -244,12 +247,10 @@ export class JitterBuffer {
 
     /** Writes 5 ms that lead what was played last to silence, and silence after it; the stream itself goes on unheard. */
     trail(samples: Int16Array): void {
-        const { sound, head } = this
         samples.fill(0)
-        const last = sound[head - 1]!
-        // The past mirrored at its last sample goes on from it with the same slope.
-        for (let i = 0; i < trailSamples; i++)
-            samples[i] = clamp((2 * last - sound[head - 2 - i]!) * (1 - (i + 1) / (trailSamples + 1)))
+        ending.begin(this.sound, this.head)
+        ending.fill(samples, 0, trailSamples)
+        for (let i = 0; i < trailSamples; i++) samples[i] = Math.round(samples[i]! * fadeOut[i]!)
     }
 
     statistics(): JitterBufferStatistics {
@@ -540,8 +541,4 @@ function likenessNeeded(table: typeof shrinkLikeness, waitedSeconds: number, sam
     for (const { afterSeconds, least, leastInHurry } of table)
         if (waitedSeconds >= afterSeconds) return samples > hurrySamples ? leastInHurry : least
     return 2
-}
-
-function clamp(value: number): number {
-    return Math.max(-32768, Math.min(32767, Math.round(value)))
 }
