@@ -24,6 +24,7 @@ const benches: Record<string, () => Promise<Bench>> = {
     failover: async () => (await import("./failover.ts")).failoverBench,
     mqtt: async () => (await import("./mqtt.ts")).mqttBench,
     neighbours: async () => (await import("./neighbours.ts")).neighboursBench,
+    quality: async () => (await import("./quality.ts")).qualityBench,
     repair: async () => (await import("./repair.ts")).repairBench,
     sessions: async () => (await import("./sessions.ts")).sessionsBench,
     reserve: async () => (await import("./reserve.ts")).reserveBench,
