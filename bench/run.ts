@@ -21,7 +21,9 @@ export interface Bench {
 
 /** Loaded when asked for, so that the list costs nothing. */
 const benches: Record<string, () => Promise<Bench>> = {
+    dsp: async () => (await import("./dsp.ts")).dspBench,
     failover: async () => (await import("./failover.ts")).failoverBench,
+    media: async () => (await import("./media.ts")).mediaBench,
     mqtt: async () => (await import("./mqtt.ts")).mqttBench,
     neighbours: async () => (await import("./neighbours.ts")).neighboursBench,
     quality: async () => (await import("./quality.ts")).qualityBench,

@@ -49,7 +49,6 @@ export class MediaPlane implements MediaPlaneFace {
     private readonly legs = new Map<number, HeldLeg>()
     /** By peer, then by the label that its packets carry. */
     private readonly links = new Map<string, Map<number, HeldLink>>()
-    private readonly ticker = new Ticker(tickMs)
     private readonly limit: ProbeLimit
     private readonly header = new RtpHeader()
     private io: UdpIo | undefined
@@ -66,7 +65,11 @@ export class MediaPlane implements MediaPlaneFace {
         unknownLabel: 0,
     }
 
-    constructor(private readonly options: MediaPlaneOptions) {
+    /** `ticker`: another than its own, of 20 ms, where somebody wants to look at it. */
+    constructor(
+        private readonly options: MediaPlaneOptions,
+        private readonly ticker = new Ticker(tickMs),
+    ) {
         this.limit = new ProbeLimit(options.probesPerSecond ?? planeLimits.probesPerSecond)
     }
 
