@@ -1,81 +1,106 @@
 /**
- * What is played where a packet is missing: the last pitch period again, fading out within 60 ms.
+ * What is played where a packet is missing and its codec has nothing to offer: the last pitch period again, fading out within
+ * 60 ms. Also joins sound to what was made up before it.
  *
- * Owns the recent past of one stream's sound and the state of the present gap. Never knows packets or time. Silence stays
- * silence: a sender may stop sending when nobody speaks, and that is no loss.
+ * Owns the state of the present gap, and a copy of the sound before it. Never knows packets or time. Silence stays silence: a
+ * sender may stop sending when nobody speaks, and that is no loss. Costs nothing while there is no gap.
  */
 
 const longestLagSeconds = 0.015
 const shortestLagSeconds = 0.0025
 const fullSeconds = 0.01
 const fadedSeconds = 0.06
+/** A codec's own concealment knows better, and may go on for longer. */
+const codecFullSeconds = 0.06
+const codecFadedSeconds = 0.1
 const crossFadeSeconds = 0.004
+const matchSeconds = 0.02
 /** Peak below which the past counts as silence: the two smallest steps of G.711. */
 const silentPeak = 16
+
+/** How much sound before a gap is looked at. */
+export const concealmentPastSeconds = matchSeconds + longestLagSeconds
 
 export class Concealment {
     private readonly past: Int16Array
     private readonly matchSamples: number
     private readonly crossFadeSamples: number
-    private readonly fullSamples: number
-    private readonly fadedSamples: number
-    /** Samples made in the present gap; 0 outside of one. */
-    private made = 0
     private lag = 0
-    private silent = true
+    /** Samples made in the present gap. */
+    private made = 0
+    /** A gap is being filled. */
+    active = false
+    /** The sound before the gap was none: the gap is silence too. */
+    silent = true
 
     constructor(private readonly rate: number) {
-        this.matchSamples = Math.round(rate * 0.02)
+        this.matchSamples = Math.round(rate * matchSeconds)
         this.past = new Int16Array(this.matchSamples + Math.ceil(rate * longestLagSeconds))
         this.crossFadeSamples = Math.round(rate * crossFadeSeconds)
-        this.fullSamples = Math.round(rate * fullSeconds)
-        this.fadedSamples = Math.round(rate * fadedSeconds)
     }
 
-    /** True while a gap is being filled. */
-    get active(): boolean {
-        return this.made > 0
-    }
-
-    reset(): void {
-        this.past.fill(0)
+    /** A gap begins after `sound[..end)`, which is at least `concealmentPastSeconds` long. */
+    begin(sound: Int16Array, end: number): void {
+        const { past } = this
+        for (let i = 0; i < past.length; i++) past[i] = sound[end - past.length + i]!
+        let peak = 0
+        for (let i = past.length - this.matchSamples; i < past.length; i++) peak = Math.max(peak, Math.abs(past[i]!))
+        this.active = true
         this.made = 0
+        this.silent = peak <= silentPeak
+        this.lag = 0
     }
 
-    /** Takes real sound at `samples[from..to)`; after a gap its beginning is blended with what was made up. */
-    accept(samples: Int16Array, from: number, to: number): void {
-        if (this.made > 0) {
-            const blend = Math.min(this.crossFadeSamples, to - from)
-            for (let i = 0; i < blend; i++) {
-                const made = this.next()
-                samples[from + i] = Math.round(made + ((samples[from + i]! - made) * (i + 1)) / (blend + 1))
-            }
-            this.made = 0
-        }
-        const past = this.past
-        const count = Math.min(to - from, past.length)
-        past.copyWithin(0, count)
-        for (let i = 0; i < count; i++) past[past.length - count + i] = samples[to - count + i]!
+    end(): void {
+        this.active = false
     }
 
-    /** Fills `samples[from..to)`. Returns how many of them stand for sound that is missed: none in silence or once faded. */
-    fill(samples: Int16Array, from: number, to: number): number {
-        if (this.made === 0) this.begin()
+    /** Nothing more will be heard of this gap, whoever fills it. */
+    hasFaded(byCodec: boolean): boolean {
+        return this.silent || this.made >= (byCodec ? codecFadedSeconds : fadedSeconds) * this.rate
+    }
+
+    /** Fills `sound[from..to)`. Returns how many of them stand for sound that is missed: none in silence or once faded. */
+    fill(sound: Int16Array, from: number, to: number): number {
         let missed = 0
         for (let i = from; i < to; i++) {
-            if (!this.silent && this.made < this.fadedSamples) missed++
-            samples[i] = this.next()
+            if (!this.hasFaded(false)) missed++
+            sound[i] = this.next()
         }
         return missed
     }
 
-    private begin(): void {
-        const past = this.past
-        const end = past.length
-        let peak = 0
-        for (let i = end - this.matchSamples; i < end; i++) peak = Math.max(peak, Math.abs(past[i]!))
-        this.silent = peak <= silentPeak
-        this.lag = this.silent ? 1 : this.bestLag()
+    /** `sound[from..to)` was made up by the codec: fades it out when it has been going on for long. */
+    shape(sound: Int16Array, from: number, to: number): number {
+        const full = codecFullSeconds * this.rate
+        const faded = codecFadedSeconds * this.rate
+        for (let i = from; i < to; i++) {
+            if (this.made > full) sound[i] = Math.round(sound[i]! * Math.max(0, (faded - this.made) / (faded - full)))
+            this.made++
+        }
+        return to - from
+    }
+
+    /** The gap is over: blends the beginning of the real sound at `sound[from..to)` with what would have been made up. */
+    join(sound: Int16Array, from: number, to: number): void {
+        this.active = false
+        if (this.silent) return
+        const blend = Math.min(this.crossFadeSamples, to - from)
+        for (let i = 0; i < blend; i++) {
+            const made = this.next()
+            sound[from + i] = Math.round(made + ((sound[from + i]! - made) * (i + 1)) / (blend + 1))
+        }
+    }
+
+    private next(): number {
+        const made = this.made++
+        const full = fullSeconds * this.rate
+        const faded = fadedSeconds * this.rate
+        if (this.silent || made >= faded) return 0
+        if (this.lag === 0) this.lag = this.bestLag()
+        const sample = this.past[this.past.length - this.lag + (made % this.lag)]!
+        if (made < full) return sample
+        return Math.round((sample * (faded - made)) / (faded - full))
     }
 
     /** The shift at which the past resembles itself most: a pitch period where there is one. */
@@ -101,13 +126,5 @@ export class Concealment {
             }
         }
         return best
-    }
-
-    private next(): number {
-        const made = this.made++
-        if (this.silent || made >= this.fadedSamples) return 0
-        const sample = this.past[this.past.length - this.lag + (made % this.lag)]!
-        if (made < this.fullSamples) return sample
-        return Math.round((sample * (this.fadedSamples - made)) / (this.fadedSamples - this.fullSamples))
     }
 }

@@ -1,20 +1,22 @@
 /**
  * The jitter buffer of one received stream: packets in as they come, sound out at a steady pace, as early as the network allows.
  *
- * Owns order, duplicates, loss, play-out delay and what is played in gaps. Samples lie in a ring by their timestamp, so packets
- * of any size and order fit. Pure: the time comes as an argument, and no packet or pull allocates. Never opens a socket.
- * Numbers that wrap are extended at the door; inside there are only growing ones.
+ * Owns order, duplicates, loss, play-out delay and what is played in gaps. Packets wait encoded and are decoded in order just
+ * before a pull needs them, so a lost one can still be repaired from the one after it. Pure: the time comes as an argument, and
+ * no packet or pull allocates once a stream runs. Never opens a socket. Numbers that wrap are extended at the door; media times
+ * inside are samples at 16 kHz since the stream's first packet.
  */
 
-import { Concealment } from "./concealment.ts"
+import { type Codec, type Decoder, soundRate } from "./codec.ts"
+import { Concealment, concealmentPastSeconds } from "./concealment.ts"
 import { DelayTarget } from "./delay-target.ts"
-import { decodePcmu } from "./g711.ts"
+import { PacketStore } from "./packet-store.ts"
 import { type RtpHeader, sequenceDistance, timestampDistance } from "./rtp.ts"
+import { findPeriod, leaveOut, type Period, sayAgain } from "./time-scale.ts"
 
 export interface JitterBufferOptions {
-    /** Samples a second. */
-    rate: number
-    /** Samples of one `pull`, always the same. */
+    codec: Codec
+    /** Samples (16 kHz) of one `pull`, always the same. */
     pullSamples: number
     /** Smallest and largest time that a packet is waited for after its fastest arrival. */
     floorMs: number
@@ -32,21 +34,30 @@ export interface JitterBufferStatistics {
     duplicates: number
     /** Samples made up where sound was missing. */
     concealedSamples: number
+    /** Samples of lost packets that the next packet held once more. */
+    repairedSamples: number
     /** Interarrival jitter of RFC 3550. */
     jitterMs: number
     /** From a packet's fastest arrival to its play-out. */
     delayMs: number
     restarts: number
+    /** How often the delay was changed by a pitch period or in a quiet moment, and by a jump. */
+    adjustments: number
+    jumps: number
 }
 
-/** Longest packet, 60 ms at 8 kHz; all others are refused. */
-const packetSamplesMax = 480
+const samplesPerMs = soundRate / 1000
+/** Longest packet, 60 ms; all others are refused. */
+const packetSamplesMax = 60 * samplesPerMs
 const seenSize = 1024
 /** A jump this far in numbers, or in transit, is believed only when a second packet confirms it. */
 const strangeSequence = 1000
 const strangeTransitMs = 1000
-/** A play-out this far from where it should be is put right at once, any less in quiet moments. */
-const hardSeconds = 0.12
+/** A packet may be this far ahead of the play-out, and the first of a stream this much behind others of it. */
+const aheadSamplesMax = 1000 * samplesPerMs
+const reorderSamples = 100 * samplesPerMs
+/** A play-out this far from where it should be is put right at once, any less by little. */
+const jumpSamples = 120 * samplesPerMs
 const shrinkAfterSeconds = 0.5
 const shrinkPatienceSeconds = 2
 const growAfterSeconds = 0.06
@@ -56,17 +67,42 @@ const growHysteresisMs = 1
 const shrinkHysteresisMs = 2
 const quietPower = 180 * 180 // about -45 dBov
 
+/** An excess below this is not worth a seam. */
+const shrinkSamplesMin = 5 * samplesPerMs
+const periodMin = 2.5 * samplesPerMs
+const periodMax = 15 * samplesPerMs
+const spanSamples = 10 * samplesPerMs
+/** From one seam to the next. */
+const seamSamples = 40 * samplesPerMs
+/** Both sides of a seam in speech should be this much alike; when they never are, it is made anyway. */
+const likenessMin = 0.7
+/** Said again in a quiet moment. */
+const quietStepMax = 20 * samplesPerMs
+const trailSamples = 5 * samplesPerMs
+
+/** Played sound that is kept: for concealment, and to say it again. */
+const pastSamples = Math.max(Math.ceil(concealmentPastSeconds * soundRate), quietStepMax) + spanSamples
+const aheadSamples = jumpSamples + 3 * packetSamplesMax
+/** Shared by all buffers: one decodes at a time, and nothing is left in it. */
+const decoded = new Int16Array(packetSamplesMax)
+const period: Period = { lag: 0, likeness: 0 }
+
 export class JitterBuffer {
-    private readonly ring: Int16Array
-    private readonly present: Uint8Array
-    private readonly mask: number
-    private readonly scratch = new Int16Array(packetSamplesMax)
+    /** What has been played lately, then from `head` to `tail` what has been decoded and not played. */
+    private readonly sound = new Int16Array(2 * pastSamples + aheadSamples)
+    private head = pastSamples
+    private tail = pastSamples
+    /** Media time of `tail`. */
+    private reached = 0
+    /** Nothing can be decoded without a decoder: everything is refused. */
+    private readonly decoder: Decoder | undefined
+    private readonly samplesPerTick: number
+    private readonly store = new PacketStore()
     private readonly seen = new Float64Array(seenSize)
-    private readonly concealment: Concealment
+    private readonly gap = new Concealment(soundRate)
+    /** The codec fills the present gap. */
+    private gapIsByCodec = false
     private readonly target: DelayTarget
-    private readonly crossFadeSamples: number
-    /** How far before its first packet a stream may begin, because packets overtook each other. */
-    private readonly reorderSamples: number
 
     private started = false
     private playing = false
@@ -75,16 +111,18 @@ export class JitterBuffer {
     private newestSequence = 0
     private newestTimestamp = 0
     /** Extended timestamp of the newest packet; the first packet of a stream has 0. */
+    private newestTicks = 0
     private newest = 0
     private packetSamples = 0
     private grid = 1
-    /** Extended timestamp of the next sample to play. */
-    private position = 0
+    /** Of the packet decoded last, or of the last one that is known to be lost. */
+    private playedSequence = 0
     private strangeSequenceNext = -1
     private strangeSsrc = 0
     private lastTransitMs = 0
     private excessPulls = 0
     private shortPulls = 0
+    private sinceSeam = 0
 
     private received = 0
     private receivedHere = 0
@@ -92,19 +130,27 @@ export class JitterBuffer {
     private late = 0
     private duplicates = 0
     private concealedSamples = 0
+    private repairedSamples = 0
     private jitterMs = 0
     private delayMs = 0
     private restarts = 0
+    private adjustments = 0
+    private jumps = 0
 
     constructor(private readonly options: JitterBufferOptions) {
-        const size = 2 ** Math.ceil(Math.log2(options.rate + packetSamplesMax))
-        this.ring = new Int16Array(size)
-        this.present = new Uint8Array(size)
-        this.mask = size - 1
-        this.concealment = new Concealment(options.rate)
+        this.decoder = options.codec.createDecoder()
+        this.samplesPerTick = soundRate / options.codec.clockRate
         this.target = new DelayTarget(options.floorMs, options.maxMs)
-        this.reorderSamples = options.rate / 10
-        this.crossFadeSamples = Math.min(options.pullSamples, Math.round(options.rate * 0.005))
+    }
+
+    /** False: there was no decoder left for it, and nothing will be heard. */
+    get canDecode(): boolean {
+        return this.decoder !== undefined
+    }
+
+    /** Gives the decoder back. Nothing may be pushed or pulled afterwards. */
+    free(): void {
+        this.decoder?.free()
     }
 
     /**
@@ -112,14 +158,16 @@ export class JitterBuffer {
      * pull, for which this packet is still in time.
      */
     push(packet: Uint8Array, header: RtpHeader, nowMs: number, excusedMs = 0): PushOutcome {
-        const samples = header.payloadBytes
-        if (samples < 1 || samples > packetSamplesMax) return "wrong-size"
+        const { payloadOffset, payloadBytes } = header
+        const samples = this.decoder ? this.options.codec.samplesOf(packet, payloadOffset, payloadBytes) : 0
+        if (samples === 0) return "wrong-size"
         if (!this.started || header.ssrc !== this.ssrc) this.restart(header, samples)
 
         const ahead = sequenceDistance(header.sequence, this.newestSequence & 0xffff)
         const sequence = this.newestSequence + ahead
-        const start = this.newest + timestampDistance(header.timestamp, this.newestTimestamp)
-        const transitMs = nowMs - (start * 1000) / this.options.rate
+        const ticks = this.newestTicks + timestampDistance(header.timestamp, this.newestTimestamp)
+        const start = Math.round(ticks * this.samplesPerTick)
+        const transitMs = nowMs - start / samplesPerMs
         if (this.isStrange(ahead, start, samples, transitMs)) {
             if (header.sequence !== this.strangeSequenceNext || header.ssrc !== this.strangeSsrc) {
                 this.strangeSequenceNext = (header.sequence + 1) & 0xffff
@@ -144,32 +192,43 @@ export class JitterBuffer {
         this.target.note(transitMs, nowMs, excusedMs)
         if (ahead > 0) {
             this.newestSequence = sequence
+            this.newestTicks = ticks
             this.newest = start
             this.newestTimestamp = header.timestamp
             if (samples !== this.packetSamples) this.notePacketSize(samples)
         }
-        return this.store(packet, header.payloadOffset, samples, start)
+        const isLate = this.playing ? start + samples <= this.reached : start < -reorderSamples
+        if (isLate || !this.store.put(sequence, start, samples, packet, payloadOffset, payloadBytes)) {
+            this.late++
+            return "late"
+        }
+        return "accepted"
     }
 
     /** Takes the next `pullSamples` of sound into `samples` at `deadlineMs`. Silence before the stream has begun. */
     pull(samples: Int16Array, deadlineMs: number): void {
         const count = this.options.pullSamples
-        if (!this.started || (!this.playing && !this.begin(deadlineMs))) {
-            samples.fill(0, 0, count)
-            return
-        }
-        const from = this.position
-        const hadNext = this.present[from & this.mask] === 1
-        this.steer(deadlineMs)
-        // Too early and nothing there: to wait costs nothing more than the gap that there is anyway.
-        if (this.shortPulls > 0 && !hadNext && this.position === from) {
-            this.concealedSamples += this.concealment.fill(samples, 0, count)
-            return
-        }
-        this.delayMs = deadlineMs - this.target.minTransitMs - (this.position * 1000) / this.options.rate
-        this.take(samples, count)
-        if (this.position !== from && hadNext) this.blend(samples, from)
-        this.keep(samples, count)
+        if (this.started && (this.playing || this.begin(deadlineMs))) {
+            this.steer(deadlineMs)
+            const position = this.position
+            while (this.tail - this.head < count) this.extend()
+            this.delayMs = deadlineMs - this.target.minTransitMs - position / samplesPerMs
+        } else while (this.tail - this.head < count) this.conceal(count, false)
+        const { sound, head } = this
+        for (let i = 0; i < count; i++) samples[i] = sound[head + i]!
+        this.head += count
+        this.sinceSeam += count
+        if (this.head > 2 * pastSamples) this.compact()
+    }
+
+    /** Writes 5 ms that lead what was played last to silence, and silence after it; the stream itself goes on unheard. */
+    trail(samples: Int16Array): void {
+        const { sound, head } = this
+        samples.fill(0)
+        const last = sound[head - 1]!
+        // The past mirrored at its last sample goes on from it with the same slope.
+        for (let i = 0; i < trailSamples; i++)
+            samples[i] = clamp((2 * last - sound[head - 2 - i]!) * (1 - (i + 1) / (trailSamples + 1)))
     }
 
     statistics(): JitterBufferStatistics {
@@ -179,10 +238,18 @@ export class JitterBuffer {
             late: this.late,
             duplicates: this.duplicates,
             concealedSamples: this.concealedSamples,
+            repairedSamples: this.repairedSamples,
             jitterMs: this.jitterMs,
             delayMs: this.playing ? Math.max(0, this.delayMs) : 0,
             restarts: this.restarts,
+            adjustments: this.adjustments,
+            jumps: this.jumps,
         }
+    }
+
+    /** Media time of the next sample to play. */
+    private get position(): number {
+        return this.reached - (this.tail - this.head)
     }
 
     private lostHere(): number {
@@ -200,15 +267,18 @@ export class JitterBuffer {
         // Sequence numbers start high enough that a packet from before the first one never gets a negative number.
         this.firstSequence = header.sequence + 65536
         this.newestSequence = this.firstSequence
+        this.playedSequence = 0
         this.newestTimestamp = header.timestamp
+        this.newestTicks = 0
         this.newest = 0
         this.receivedHere = 0
         this.strangeSequenceNext = -1
         this.excessPulls = 0
         this.shortPulls = 0
         this.seen.fill(-1)
-        this.present.fill(0)
+        this.store.clear()
         this.target.reset()
+        this.decoder?.reset()
         this.notePacketSize(samples)
     }
 
@@ -216,43 +286,30 @@ export class JitterBuffer {
         if (this.receivedHere === 0) return false
         if (Math.abs(ahead) > strangeSequence) return true
         if (Math.abs(transitMs - this.target.minTransitMs) > strangeTransitMs) return true
-        const base = this.playing ? this.position : 0
-        return start + samples > base + this.ring.length - this.reorderSamples
+        return start + samples > (this.playing ? this.position : 0) + aheadSamplesMax
     }
 
     private notePacketSize(samples: number): void {
         this.packetSamples = samples
         let a = samples
         let b = this.options.pullSamples
-        while (b > 0) [a, b] = [b, a % b]
+        while (b > 0) {
+            const rest = a % b
+            a = b
+            b = rest
+        }
         this.grid = a
     }
 
-    private store(packet: Uint8Array, offset: number, samples: number, start: number): PushOutcome {
-        const first = this.playing ? Math.max(start, this.position) : start
-        const end = start + samples
-        if (end <= first || (!this.playing && start < -this.reorderSamples)) {
-            this.late++
-            return "late"
-        }
-        decodePcmu(packet, offset, samples, this.scratch)
-        for (let at = first; at < end; at++) {
-            this.ring[at & this.mask] = this.scratch[at - start]!
-            this.present[at & this.mask] = 1
-        }
-        return "accepted"
-    }
-
     /**
-     * Where play-out should be at `deadlineMs`. By then every packet that starts at or before `reached` has come. Packets lie on
-     * a grid, pulls too: the worst of their phases decides how much of the last packet may be played already.
+     * Where play-out should be at `deadlineMs`. By then every packet that starts at or before `come` has come. Packets lie on a
+     * grid, pulls too: the worst of their phases decides how much of the last packet may be played already.
      */
     private desired(deadlineMs: number, allowanceMs: number): number {
-        const { rate, pullSamples } = this.options
-        const reachedMs = deadlineMs - this.target.minTransitMs - this.target.targetMs + allowanceMs
-        const reached = Math.floor((reachedMs * rate) / 1000)
-        const phase = (((reached - this.newest) % this.grid) + this.grid) % this.grid
-        return reached - phase - (pullSamples - this.grid)
+        const comeMs = deadlineMs - this.target.minTransitMs - this.target.targetMs + allowanceMs
+        const come = Math.floor(comeMs * samplesPerMs)
+        const phase = (((come - this.newest) % this.grid) + this.grid) % this.grid
+        return come - phase - (this.options.pullSamples - this.grid)
     }
 
     private begin(deadlineMs: number): boolean {
@@ -260,90 +317,184 @@ export class JitterBuffer {
         // `newest` is 0 or more; the stream begins with sample 0.
         if (position + this.options.pullSamples <= 0) return false
         this.playing = true
-        this.concealment.reset()
-        this.forget(-this.reorderSamples, position)
-        this.position = position
+        this.reached = position
+        this.tail = this.head
         return true
     }
 
-    /** Moves the play-out to where it should be: at once when far off, else by little in a quiet moment. */
+    /** Moves the play-out to where it should be: at once when far off, else by a pitch period or in a quiet moment. */
     private steer(deadlineMs: number): void {
-        const { rate, pullSamples } = this.options
-        const pullsPerSecond = rate / pullSamples
         const plain = this.desired(deadlineMs, 0) - this.position
-        if (Math.abs(plain) > hardSeconds * rate) {
-            this.move(plain, false)
+        if (Math.abs(plain) > jumpSamples) {
+            this.jump(plain)
             return
         }
+        const pullsPerSecond = soundRate / this.options.pullSamples
         const excess = this.desired(deadlineMs, -shrinkHysteresisMs) - this.position
         const short = this.position - this.desired(deadlineMs, growHysteresisMs)
-        this.excessPulls = excess >= this.grid ? this.excessPulls + 1 : 0
-        this.shortPulls = short >= this.grid ? this.shortPulls + 1 : 0
-        if (this.excessPulls > shrinkAfterSeconds * pullsPerSecond) {
-            const patient = this.excessPulls < (shrinkAfterSeconds + shrinkPatienceSeconds) * pullsPerSecond
-            // Silence may be left out whole; of speech, only a little at a time.
-            if (this.isQuiet(this.position, excess + pullSamples)) this.move(excess - (excess % this.grid))
-            else {
-                const step = Math.min(excess, pullSamples)
-                if (!patient) this.move(step - (step % this.grid))
-            }
-        } else if (this.shortPulls > growAfterSeconds * pullsPerSecond) {
-            const patient = this.shortPulls < (growAfterSeconds + growPatienceSeconds) * pullsPerSecond
-            const step = Math.min(short, pullSamples)
-            if (!patient || this.isQuiet(this.position - step, pullSamples)) this.move(-(step - (step % this.grid)))
-        }
+        this.excessPulls = excess >= shrinkSamplesMin ? this.excessPulls + 1 : 0
+        this.shortPulls = short > 0 ? this.shortPulls + 1 : 0
+        if (this.sinceSeam < seamSamples || this.gap.active) return
+        if (this.excessPulls > shrinkAfterSeconds * pullsPerSecond)
+            this.shrink(excess, this.excessPulls / pullsPerSecond - shrinkAfterSeconds)
+        else if (this.shortPulls > growAfterSeconds * pullsPerSecond)
+            this.grow(short, this.shortPulls / pullsPerSecond - growAfterSeconds)
     }
 
-    /** Skips ahead by `samples`, or (negative) plays so many `again`: the ring still holds what was played. */
-    private move(samples: number, again = true): void {
-        if (samples > 0) this.forget(this.position, this.position + samples)
-        else if (again)
-            for (let at = this.position + samples; at < this.position; at++) this.present[at & this.mask] = 1
-        this.position += samples
+    private shrink(excess: number, waitedSeconds: number): void {
+        const count = excess & ~1
+        // Silence may be left out whole; of speech, only a pitch period at a time.
+        if (this.decodeAhead(count + spanSamples) && this.isQuiet(this.head, count + spanSamples)) {
+            this.seam(leaveOut(this.sound, this.head, count, spanSamples / 2))
+            return
+        }
+        if (waitedSeconds < shrinkPatienceSeconds) return
+        const longest = Math.min(periodMax, count)
+        if (!this.decodeAhead(longest + spanSamples)) return
+        findPeriod(this.sound, this.head, 1, periodMin, longest, spanSamples, period)
+        if (period.likeness < likenessMin && waitedSeconds < 2 * shrinkPatienceSeconds) return
+        this.seam(leaveOut(this.sound, this.head, period.lag, spanSamples))
+    }
+
+    private grow(short: number, waitedSeconds: number): void {
+        const count = Math.min(quietStepMax, short + (short & 1))
+        const fade = Math.min(count, spanSamples / 2)
+        if (!this.decodeAhead(spanSamples)) return
+        if (this.isQuiet(this.head - count, count + spanSamples)) {
+            this.seam(sayAgain(this.sound, this.head, count, fade))
+            return
+        }
+        if (waitedSeconds < growPatienceSeconds) return
+        findPeriod(this.sound, this.head, -1, periodMin, periodMax, spanSamples, period)
+        if (period.likeness < likenessMin && waitedSeconds < 2 * growPatienceSeconds) return
+        this.seam(sayAgain(this.sound, this.head, period.lag, Math.min(period.lag, spanSamples)))
+    }
+
+    private seam(head: number): void {
+        this.head = head
+        this.sinceSeam = 0
+        this.adjustments++
+    }
+
+    /** Goes on elsewhere at once: what was decoded is dropped, and what comes next is joined to what was played last. */
+    private jump(samples: number): void {
+        const position = this.position + samples
+        this.tail = this.head
+        this.reached = position
         this.excessPulls = 0
         this.shortPulls = 0
+        this.sinceSeam = 0
+        this.jumps++
+        if (!this.gap.active) this.gap.begin(this.sound, this.tail)
     }
 
-    private forget(from: number, to: number): void {
-        for (let at = Math.max(from, to - this.ring.length); at < to; at++) this.present[at & this.mask] = 0
+    /** Decodes until so many samples are ready. False when a packet is missing before. */
+    private decodeAhead(count: number): boolean {
+        while (this.tail - this.head < count) {
+            const slot = this.store.first()
+            if (slot < 0 || this.store.start(slot) > this.reached || !this.decodeFirst(slot)) return false
+        }
+        return true
     }
 
     private isQuiet(from: number, count: number): boolean {
         let sum = 0
-        for (let at = from; at < from + count; at++) sum += this.ring[at & this.mask]! ** 2
+        for (let i = from; i < from + count; i++) sum += this.sound[i]! * this.sound[i]!
         return sum < quietPower * count
     }
 
-    /** Copies `count` samples out, with made-up ones where none came. */
-    private take(samples: Int16Array, count: number): void {
-        let at = 0
-        while (at < count) {
-            const here = this.present[(this.position + at) & this.mask]!
-            let end = at + 1
-            while (end < count && this.present[(this.position + end) & this.mask] === here) end++
-            if (here) {
-                for (let i = at; i < end; i++) samples[i] = this.ring[(this.position + i) & this.mask]!
-                this.concealment.accept(samples, at, end)
-            } else if (this.position + end <= 0) samples.fill(0, at, end)
-            else this.concealedSamples += this.concealment.fill(samples, at, end)
-            at = end
+    /** Makes the decoded sound longer: by the next packet, by what stands for a missing one, or by silence. */
+    private extend(): void {
+        const { store } = this
+        const needed = this.options.pullSamples - (this.tail - this.head)
+        const slot = store.first()
+        if (slot < 0) {
+            // Too early and nothing there: to wait costs nothing more than the gap that there is anyway.
+            this.conceal(needed, this.shortPulls === 0)
+            return
         }
+        const missing = store.start(slot) - this.reached
+        if (missing <= 0) {
+            if (!this.decodeFirst(slot)) this.conceal(needed, true)
+            return
+        }
+        const isLoss = store.sequence(slot) > this.playedSequence + 1
+        if (!isLoss || missing > store.samples(slot) || !this.repair(slot, missing)) this.conceal(missing, true)
     }
 
-    /** After a move: fades over from what would have followed at `from`. */
-    private blend(samples: Int16Array, from: number): void {
-        const count = this.crossFadeSamples
-        for (let i = 0; i < count; i++) {
-            const old = this.ring[(from + i) & this.mask]!
-            samples[i] = Math.round(old + ((samples[i]! - old) * (i + 1)) / (count + 1))
-        }
+    /** Decodes the first packet that waits, all of it or what is still to be played. False when nothing came of it. */
+    private decodeFirst(slot: number): boolean {
+        const { store } = this
+        const start = store.start(slot)
+        const skip = this.reached - start
+        const isStale = skip >= store.samples(slot)
+        const count = isStale ? 0 : this.decoder!.decode(store.payload(slot), 0, store.bytes(slot), decoded)
+        this.playedSequence = store.sequence(slot)
+        store.drop(slot)
+        if (isStale) return true
+        if (count <= skip) return false
+        this.append(skip, count, this.gap.active && (skip > 0 || !this.gapIsByCodec))
+        return true
     }
 
-    private keep(samples: Int16Array, count: number): void {
-        for (let i = 0; i < count; i++) {
-            this.ring[(this.position + i) & this.mask] = samples[i]!
-            this.present[(this.position + i) & this.mask] = 0
-        }
-        this.position += count
+    /** Plays the frame before the first packet that waits, from that packet; `missing` samples of it are still to be played. */
+    private repair(slot: number, missing: number): boolean {
+        const { store } = this
+        const count = this.decoder!.recover(store.payload(slot), 0, store.bytes(slot), decoded)
+        if (count < missing) return false
+        this.playedSequence = store.sequence(slot) - 1
+        this.repairedSamples += missing
+        this.append(count - missing, count, this.gap.active)
+        return true
     }
+
+    /** Takes over `decoded[from..to)`. */
+    private append(from: number, to: number, isSeam: boolean): void {
+        const { sound, tail } = this
+        for (let i = from; i < to; i++) sound[tail + i - from] = decoded[i]!
+        this.tail += to - from
+        this.reached += to - from
+        if (isSeam) this.gap.join(sound, tail, this.tail)
+        else this.gap.end()
+    }
+
+    /** Fills up to `most` samples; with `advance` the media time goes on, else the stream is held back by as much. */
+    private conceal(most: number, advance: boolean): void {
+        const { sound, gap, tail } = this
+        let count = Math.min(most, this.options.pullSamples)
+        if (advance && this.reached + count <= 0) {
+            sound.fill(0, tail, tail + count)
+            this.tail += count
+            this.reached += count
+            return
+        }
+        if (!gap.active) {
+            gap.begin(sound, tail)
+            this.gapIsByCodec = this.started && this.playing
+        }
+        let made = 0
+        if (this.gapIsByCodec && !gap.hasFaded(true)) {
+            made = this.decoder!.conceal(decoded)
+            this.gapIsByCodec = made > 0
+        }
+        if (made > 0) {
+            count = advance ? Math.min(made, most) : made
+            for (let i = 0; i < count; i++) sound[tail + i] = decoded[i]!
+            this.concealedSamples += gap.shape(sound, tail, tail + count)
+        } else if (this.gapIsByCodec) sound.fill(0, tail, tail + count)
+        else this.concealedSamples += gap.fill(sound, tail, tail + count)
+        this.tail += count
+        if (advance) this.reached += count
+    }
+
+    private compact(): void {
+        const from = this.head - pastSamples
+        this.sound.copyWithin(0, from, this.tail)
+        this.head -= from
+        this.tail -= from
+    }
+}
+
+function clamp(value: number): number {
+    return Math.max(-32768, Math.min(32767, Math.round(value)))
 }

@@ -1,10 +1,12 @@
 /**
- * What was said against what was heard: how long it took and how much of it arrived, by cross-correlation.
+ * What was said against what was heard: how long it took and how much of it arrived, by cross-correlation. Also how clean a
+ * tone is.
  *
  * Owns the measurement. Works in windows, so that one jump of the delay in between neither hides nor spoils the rest, and
  * leaves windows out in which nothing was said. Pure; recordings carry their times (see `Stretch`).
  */
 
+import { soundRate } from "./codec.ts"
 import { crossCorrelation } from "./fft.ts"
 import { power, powerToDb } from "./level.ts"
 import { failure, type Outcome, success } from "./outcome.ts"
@@ -16,6 +18,7 @@ export interface Stretch {
 }
 
 export interface MeasureOptions {
+    /** Default 16 kHz. */
     rate?: number
     /** Largest delay that is looked for. Default 1000. */
     maxDelayMs?: number
@@ -53,7 +56,7 @@ export function measure(
     heard: Stretch,
     options: MeasureOptions = {},
 ): Outcome<Measurement, MeasureRefusal> {
-    const { rate = 8000, maxDelayMs = 1000, windowMs = 250, speechDb = -50 } = options
+    const { rate = soundRate, maxDelayMs = 1000, windowMs = 250, speechDb = -50 } = options
     const windowSamples = Math.round((windowMs * rate) / 1000)
     const lags = Math.round((maxDelayMs * rate) / 1000) + 1
     // Where `said` begins on the time axis of `heard`; a fraction of a sample is put back into the delay at the end.
@@ -123,4 +126,43 @@ function bestLag(word: Int16Array, area: Int16Array, lags: number) {
 
 function quantile(sorted: number[], share: number): number {
     return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(sorted.length * share) - 1))]!
+}
+
+const toneWindowMs = 250
+
+/**
+ * How much louder a steady tone of `hertz` is than everything else in `samples`, in dB: the median of windows of 250 ms, each with
+ * the tone of the amplitude and phase that fit it best. -Infinity when there is no whole window.
+ */
+export function toneSnrDb(samples: Int16Array, hertz: number, rate: number = soundRate): number {
+    const width = Math.round((rate * toneWindowMs) / 1000)
+    const ratios: number[] = []
+    for (let from = 0; from + width <= samples.length; from += width)
+        ratios.push(toneSnrOf(samples.subarray(from, from + width), (2 * Math.PI * hertz) / rate))
+    if (ratios.length === 0) return -Infinity
+    ratios.sort((a, b) => a - b)
+    return quantile(ratios, 0.5)
+}
+
+/** `turn`: of the tone's phase, per sample. A window holds so many periods that sine and cosine are independent. */
+function toneSnrOf(window: Int16Array, turn: number): number {
+    let sine = 0
+    let cosine = 0
+    let mean = 0
+    for (let i = 0; i < window.length; i++) {
+        sine += window[i]! * Math.sin(turn * i)
+        cosine += window[i]! * Math.cos(turn * i)
+        mean += window[i]!
+    }
+    sine *= 2 / window.length
+    cosine *= 2 / window.length
+    mean /= window.length
+    let tone = 0
+    let rest = 1e-9
+    for (let i = 0; i < window.length; i++) {
+        const fitted = sine * Math.sin(turn * i) + cosine * Math.cos(turn * i)
+        tone += fitted * fitted
+        rest += (window[i]! - mean - fitted) ** 2
+    }
+    return 10 * Math.log10(tone / rest)
 }

@@ -34,7 +34,9 @@ export const systemClock: TickerClock = {
 const catchUpMsDefault = 60
 /** A tick that starts later than this after its deadline counts as late. */
 export const lateTickMs = 5
-const latenessBins = 64
+/** Of a tenth of a millisecond; the last one holds all that is later. */
+const latenessBins = 640
+const latenessBinMs = 0.1
 
 export interface TickerStatistics {
     done: number
@@ -158,14 +160,14 @@ export class Ticker {
         const ms = Math.max(0, latenessMs)
         if (ms > lateTickMs) this.late++
         if (ms > this.latenessMaxMs) this.latenessMaxMs = ms
-        this.lateness[Math.min(latenessBins - 1, Math.floor(ms))]!++
+        this.lateness[Math.min(latenessBins - 1, Math.floor(ms / latenessBinMs))]!++
     }
 
     private latenessQuantileMs(quantile: number): number {
         let left = this.done * quantile
         for (let bin = 0; bin < latenessBins; bin++) {
             left -= this.lateness[bin]!
-            if (left <= 0 && this.done > 0) return bin + 1
+            if (left <= 0 && this.done > 0) return Math.round((bin + 1) * latenessBinMs * 10) / 10
         }
         return 0
     }

@@ -9,7 +9,7 @@ import { type FileHandle, open } from "node:fs/promises"
 import { failure, type Outcome, success } from "./outcome.ts"
 
 export const wavHeaderBytes = 44
-/** Longest file: WAV lengths have 32 bits; 2 GB is 37 h at 8 kHz. */
+/** Longest file: WAV lengths have 32 bits; 2 GB is 18 h at 16 kHz. */
 const dataBytesMax = 0x7fffff00
 /** Sound that may wait for the disk. */
 const waitingSeconds = 10

@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join as joinPath, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
+import { soundRate } from "../../media/codec.ts"
 import { loadWav } from "../../media/wav.ts"
 import { planLayout } from "../layout.ts"
 import { type Failure, failure, type Outcome, success } from "../outcome.ts"
@@ -16,7 +17,7 @@ import { simOfRun } from "../system/sim.ts"
 import { type System, startSystem } from "../system/system.ts"
 import { book, checkApart, join, leave, mute, speak, waitReady, waitReminders } from "./first-call.ts"
 import { Rooms } from "./rooms.ts"
-import { Sound, soundRate } from "./sound.ts"
+import { Sound } from "./sound.ts"
 
 export interface DemoFigures extends Record<string, number> {
     /** Power-on to registered, the slowest board. */

@@ -2,12 +2,13 @@
  * The steps of the first call, each as a function: what has to hold, what is measured. The order and the report are in
  * `demo.ts`. A step gives its figures, or a failure that says what did not come.
  */
+import { soundRate } from "../../media/codec.ts"
 import type { BoardStatus } from "../../sim/board.ts"
 import { failure, type Outcome, success } from "../outcome.ts"
 import { allRooms } from "../system/enrol.ts"
 import { fromSim } from "../system/sim.ts"
 import type { Room, Rooms } from "./rooms.ts"
-import { compare, type Sound, soundRate } from "./sound.ts"
+import { compare, type Sound } from "./sound.ts"
 
 export const demoLimits = { correlation: 0.95, mutedLevelDb: -70 }
 

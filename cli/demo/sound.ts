@@ -6,6 +6,7 @@
  */
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { soundRate } from "../../media/codec.ts"
 import { levelDb } from "../../media/level.ts"
 import { type Measurement, measure, type Stretch } from "../../media/measure.ts"
 import { loadWav } from "../../media/wav.ts"
@@ -13,7 +14,6 @@ import type { SimClient } from "../../sim/client.ts"
 import { failure, messageOf, type Outcome, success } from "../outcome.ts"
 import { fromSim } from "../system/sim.ts"
 
-export const soundRate = 8000
 /** Silence after the last word: the delay of the path, and the last packets. */
 const tailMs = 1200
 const leadSilenceMs = 300

@@ -8,15 +8,18 @@
  */
 
 import { randomInt } from "node:crypto"
-import { encodePcmu, pcmuPayloadType, pcmuSilence } from "../../media/g711.ts"
+import { type Codec, type Encoder, soundRate } from "../../media/codec.ts"
+import { codecOfPayloadType } from "../../media/codecs.ts"
 import { JitterBuffer } from "../../media/jitter-buffer.ts"
 import { power, powerToDb } from "../../media/level.ts"
+import { loadOpus } from "../../media/opus.ts"
 import type { Outcome } from "../../media/outcome.ts"
 import { success } from "../../media/outcome.ts"
 import { RtpHeader, readRtp, rtpHeaderBytes, writeRtp } from "../../media/rtp.ts"
 import { systemClock, Ticker } from "../../media/ticker.ts"
 import { openUdp, type UdpIo, type UdpRefusal } from "../../media/udp.ts"
 import { probeAnswers, probeAsks, probeBytes, readProbe, writeProbe } from "../../protocol/probe.ts"
+import { CardClock } from "./card-clock.ts"
 import type { MediaEngineStatistics } from "./interface.ts"
 import { Microphone } from "./microphone.ts"
 import { Prober, type ProberEffect } from "./prober.ts"
@@ -24,15 +27,15 @@ import { Recorder } from "./recorder.ts"
 import type { Speaker } from "./speaker.ts"
 import { Underlay, type UnderlayOptions } from "./underlay.ts"
 
-export const soundRate = 8000
 const pieceMs = 5
 const pieceSamples = (soundRate * pieceMs) / 1000
 const levelPieces = 100 / pieceMs
 const legSilenceMs = 2000
 const jitterFloorMs = 4
 const jitterMaxMs = 250
-const frameMsMax = 60
 const packetBuffers = 4
+/** Length of a codec's packet of silence. */
+const silenceMs = 20
 
 /** One timer for all boards of a process. A stall of up to 200 ms loses no sound, as the buffers of a sound card are that long. */
 const soundTicker = new Ticker(pieceMs, systemClock, 200)
@@ -52,7 +55,11 @@ export interface LegOptions {
 }
 
 interface Leg extends LegOptions {
+    codec: Codec
+    encoder: Encoder
     jitter: JitterBuffer
+    /** The encoder has not heard what was before. */
+    wasMuted: boolean
     frame: Int16Array
     filled: number
     packets: Buffer[]
@@ -67,6 +74,8 @@ export interface EngineOptions {
     ipAddress: string
     port: number
     recordSeconds: number
+    /** How much faster than real time the sound card's clock runs, in parts per million; negative: slower. */
+    clockPpm: number
     underlay: UnderlayOptions
     onEvent: (event: EngineEvent) => void
     log?: (event: string, details: Record<string, unknown>) => void
@@ -90,10 +99,11 @@ export class Engine {
     private readonly said = new Int16Array(pieceSamples)
     private readonly inputPowers = new Float64Array(levelPieces)
     private readonly outputPowers = new Float64Array(levelPieces)
-    private lastTick = 0
+    private readonly card: CardClock
     private refused = 0
 
     constructor(private readonly options: EngineOptions) {
+        this.card = new CardClock(pieceMs, options.clockPpm)
         this.captured = new Recorder(soundRate, options.recordSeconds)
         this.played = new Recorder(soundRate, options.recordSeconds)
         this.underlay = new Underlay(options.underlay)
@@ -101,6 +111,7 @@ export class Engine {
 
     async start(): Promise<Outcome<{ ip: string; port: number }, UdpRefusal>> {
         const { ipAddress: ip, port } = this.options
+        await loadOpus()
         if (!this.io) {
             const opened = await openUdp(ip, port, (datagram, fromIp, fromPort) => {
                 if (this.underlay.isTransparentFor(fromIp))
@@ -109,7 +120,7 @@ export class Engine {
             })
             if (!opened.ok) return opened
             this.io = opened.value
-            this.lastTick = 0
+            this.card.restart()
             soundTicker.add(this)
         }
         this.options.onEvent({ type: "changed" })
@@ -142,25 +153,26 @@ export class Engine {
     open(options: LegOptions): void {
         this.close()
         const { ssrc, port, payloadType, frameMs } = options
-        const carried =
-            payloadType === pcmuPayloadType && frameMs > 0 && frameMs <= frameMsMax && frameMs % pieceMs === 0
-        if (!this.io || !carried || port === 0) {
+        const codec = codecOfPayloadType(payloadType)
+        const isCarried = this.io !== undefined && port !== 0 && codec?.framesMs.includes(frameMs)
+        const encoder = isCarried ? codec?.createEncoder() : undefined
+        const jitter = codec && encoder ? newJitterBuffer(codec) : undefined
+        if (!codec || !encoder || !jitter?.canDecode) {
+            encoder?.free()
             this.options.log?.("leg refused", { ...options, running: this.io !== undefined })
             this.options.onEvent({ type: "legLost", ssrc })
             return
         }
-        const frameSamples = (frameMs * soundRate) / 1000
+        const packetBytes = rtpHeaderBytes + codec.payloadBytesMax
         this.leg = {
             ...options,
-            jitter: new JitterBuffer({
-                rate: soundRate,
-                pullSamples: pieceSamples,
-                floorMs: jitterFloorMs,
-                maxMs: jitterMaxMs,
-            }),
-            frame: new Int16Array(frameSamples),
+            codec,
+            encoder,
+            jitter,
+            wasMuted: true,
+            frame: new Int16Array((frameMs * soundRate) / 1000),
             filled: 0,
-            packets: Array.from({ length: packetBuffers }, () => Buffer.alloc(rtpHeaderBytes + frameSamples)),
+            packets: Array.from({ length: packetBuffers }, () => Buffer.alloc(packetBytes)),
             sent: 0,
             sequence: randomInt(65536),
             timestampStart: randomInt(2 ** 32),
@@ -172,6 +184,8 @@ export class Engine {
 
     close(): void {
         if (!this.leg) return
+        this.leg.encoder.free()
+        this.leg.jitter.free()
         this.leg = undefined
         this.outputPowers.fill(0)
         this.options.onEvent({ type: "changed" })
@@ -207,22 +221,24 @@ export class Engine {
         }
     }
 
-    /** Part of the ticker: one piece in and one piece out. */
-    onTick(deadlineMs: number, tick: number): void {
+    /** Part of the ticker: what is due by the sound card's own clock goes in and out, mostly one piece. */
+    onTick(deadlineMs: number): void {
         this.underlay.run(deadlineMs)
-        if (this.lastTick > 0 && tick > this.lastTick + 1)
-            this.microphone.skip((tick - this.lastTick - 1) * pieceSamples)
-        this.lastTick = tick
-        this.capture(deadlineMs, tick)
-        this.play(deadlineMs, tick)
+        this.microphone.skip(this.card.skip(deadlineMs) * pieceSamples)
+        while (this.card.isDue(deadlineMs)) {
+            const { dueMs, piece } = this.card
+            this.capture(dueMs, piece)
+            this.play(dueMs, piece)
+            this.card.next()
+        }
         this.apply(this.prober.tick(systemClock.nowMs()))
         this.checkLeg(deadlineMs)
     }
 
-    private capture(deadlineMs: number, tick: number): void {
+    private capture(deadlineMs: number, piece: number): void {
         this.microphone.read(this.said, pieceSamples)
         this.captured.append(deadlineMs - pieceMs, this.said, pieceSamples)
-        this.inputPowers[tick % levelPieces] = power(this.said)
+        this.inputPowers[piece % levelPieces] = power(this.said)
         const leg = this.leg
         if (!leg) return
         if (this.muted) leg.frame.fill(0, leg.filled, leg.filled + pieceSamples)
@@ -230,22 +246,29 @@ export class Engine {
         leg.filled += pieceSamples
         if (leg.filled < leg.frame.length) return
         leg.filled = 0
-        this.sendFrame(leg, tick)
+        this.sendFrame(leg, piece)
     }
 
-    private sendFrame(leg: Leg, tick: number): void {
+    private sendFrame(leg: Leg, piece: number): void {
+        const { codec, encoder, frame } = leg
         const packet = leg.packets[leg.sent % packetBuffers]!
-        // From the number of the tick: pieces that a stall left out leave a gap in time, as they should.
-        const timestamp = leg.timestampStart + tick * pieceSamples - leg.frame.length
+        // From the number of the piece: pieces that a stall left out leave a gap in time, as they should.
+        const begin = (piece + 1) * pieceSamples - frame.length
+        const timestamp = leg.timestampStart + (begin * codec.clockRate) / soundRate
         writeRtp(packet, leg.sent === 0, leg.payloadType, leg.sequence + leg.sent, timestamp, leg.ssrc)
-        // A word begun before the press is held back whole: a muted engine sends silence from the next packet on.
-        if (this.muted) packet.fill(pcmuSilence, rtpHeaderBytes)
-        else encodePcmu(leg.frame, leg.frame.length, packet, rtpHeaderBytes)
         leg.sent++
-        this.send(packet, leg.ip, leg.port)
+        // A word begun before the press is held back whole: a muted engine sends silence from the next packet on.
+        if (this.muted) frame.fill(0)
+        if (this.muted || leg.wasMuted) encoder.restart()
+        leg.wasMuted = this.muted
+        const { silence } = codec
+        let bytes = silence.length
+        if (this.muted && leg.frameMs === silenceMs) packet.set(silence, rtpHeaderBytes)
+        else bytes = encoder.encode(frame, frame.length, packet, rtpHeaderBytes)
+        this.send(packet.subarray(0, rtpHeaderBytes + bytes), leg.ip, leg.port)
     }
 
-    private play(deadlineMs: number, tick: number): void {
+    private play(deadlineMs: number, piece: number): void {
         const heard = this.heard
         const leg = this.leg
         if (leg) {
@@ -254,7 +277,7 @@ export class Engine {
                 for (let i = 0; i < pieceSamples; i++) heard[i] = Math.round((heard[i]! * this.volume) / 100)
             this.played.append(deadlineMs + pieceMs, heard, pieceSamples)
         } else heard.fill(0)
-        this.outputPowers[tick % levelPieces] = power(heard)
+        this.outputPowers[piece % levelPieces] = power(heard)
         this.speaker?.write(deadlineMs + pieceMs, heard, pieceSamples)
     }
 
@@ -301,6 +324,10 @@ export class Engine {
             }
         }
     }
+}
+
+function newJitterBuffer(codec: Codec): JitterBuffer {
+    return new JitterBuffer({ codec, pullSamples: pieceSamples, floorMs: jitterFloorMs, maxMs: jitterMaxMs })
 }
 
 function meanDb(powers: Float64Array): number {

@@ -5,9 +5,10 @@
 
 import { existsSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { soundRate } from "../../media/codec.ts"
 import { success } from "../../media/outcome.ts"
 import { loadWav } from "../../media/wav.ts"
-import { Engine, soundRate } from "./engine.ts"
+import { Engine } from "./engine.ts"
 import type { MediaEngine, MediaEngineOptions, Recording } from "./interface.ts"
 import { jacdac } from "./jacdac.ts"
 import { MediaEngineServer, mediaEngineClass } from "./server.ts"
@@ -25,6 +26,7 @@ export function createMediaEngine(options: MediaEngineOptions): MediaEngine {
         ipAddress: options.ipAddress,
         port: options.port,
         recordSeconds: options.recordSeconds ?? recordSecondsDefault,
+        clockPpm: options.clockPpm ?? 0,
         underlay: {
             delaysMs: options.delaysMs ?? {},
             jitterMs: options.jitterMs ?? 0,

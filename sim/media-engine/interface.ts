@@ -20,6 +20,8 @@ export interface MediaEngineOptions {
     jitterMs?: number
     /** Emulated loss in per cent, of each datagram and way. */
     lossPercent?: number
+    /** How much faster than real time the emulated sound card runs, in parts per million; negative: slower. Default 0. */
+    clockPpm?: number
     /** Seed of jitter and loss. */
     seed?: number
     /** Specs of `.devicescript/services.json`; read from there when absent. */
@@ -34,7 +36,9 @@ export interface MediaEngineOptions {
 export interface RecordedStretch {
     /** When the first sample was at the microphone, or left the speaker: monotonic ms of this process (`performance.now()`). */
     atMs: number
-    /** 8 kHz. */
+    /** When the piece after the last sample begins; the sound card's clock, not the rate, says how long the stretch was. */
+    endMs: number
+    /** 16 kHz by the sound card's clock. */
     samples: Int16Array
 }
 
@@ -89,7 +93,7 @@ export interface MediaEngine {
         file: string | null,
         options?: { loop?: boolean; leadSilenceMs?: number },
     ): Promise<Outcome<{ durationMs: number }, MediaEngineRefusal>>
-    /** Records the speaker into this WAV file (8 kHz, 16 bit) and `<file>.json` (when its first sample was); null ends it. */
+    /** Records the speaker into this WAV file (16 kHz, 16 bit) and `<file>.json` (when its first sample was); null ends it. */
     setSpeaker(file: string | null): Promise<Outcome<void, MediaEngineRefusal>>
     /** Emulated delays from now on; the same as the option. */
     setDelays(delaysMs: Record<string, number>): void

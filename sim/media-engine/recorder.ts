@@ -15,7 +15,7 @@ export class Recorder {
     private readonly capacity: number
     /** Samples taken so far, and where each stretch begins in this count. */
     private written = 0
-    private stretches: { start: number; atMs: number }[] = []
+    private stretches: { start: number; atMs: number; endMs: number }[] = []
 
     constructor(
         private readonly rate: number,
@@ -27,12 +27,13 @@ export class Recorder {
     /** Takes `count` samples, the first of which was at `atMs`. */
     append(atMs: number, samples: Int16Array, count: number): void {
         if (this.capacity === 0) return
-        const last = this.stretches[this.stretches.length - 1]
-        const expectedMs = last ? last.atMs + ((this.written - last.start) * 1000) / this.rate : -Infinity
-        if (Math.abs(atMs - expectedMs) > joinMs) {
-            this.stretches.push({ start: this.written, atMs })
+        let last = this.stretches[this.stretches.length - 1]
+        if (!last || Math.abs(atMs - last.endMs) > joinMs) {
+            last = { start: this.written, atMs, endMs: atMs }
+            this.stretches.push(last)
             if (this.stretches.length > stretchesMax) this.stretches.shift()
         }
+        last.endMs = atMs + (count * 1000) / this.rate
         for (let i = 0; i < count; i++) {
             const at = this.written++ % this.capacity
             const index = Math.floor(at / this.rate)
@@ -59,7 +60,9 @@ export class Recorder {
                 const at = (start + i) % this.capacity
                 samples[i] = this.blocks[Math.floor(at / this.rate)]![at % this.rate]!
             }
-            kept.push({ atMs: stretch.atMs + ((start - stretch.start) * 1000) / this.rate, samples })
+            const lostShare = (start - stretch.start) / (end - stretch.start)
+            const atMs = stretch.atMs + (stretch.endMs - stretch.atMs) * lostShare
+            kept.push({ atMs, endMs: stretch.endMs, samples })
         })
         return kept
     }

@@ -1,5 +1,5 @@
 /**
- * Makes `speech.wav` anew: three sentences by three voices of espeak-ng, 8 kHz mono. Run: node --import tsx sim/samples/make.ts
+ * Makes `speech.wav` anew: three sentences by three voices of espeak-ng, 16 kHz mono. Run: node --import tsx sim/samples/make.ts
  * Owns the sentences. Needs `espeak-ng` in the path (Debian: apt-get install espeak-ng).
  */
 
@@ -9,7 +9,7 @@ import { power, powerToDb } from "../../media/level.ts"
 import { parseWav } from "../../media/wav.ts"
 import { wavBytes } from "../../media/wav-writer.ts"
 
-const rate = 8000
+const rate = 16000
 const targetDb = -22
 const pauseSamples = rate * 0.15
 const sentences: [voice: string, wordsPerMinute: number, pitch: number, text: string][] = [

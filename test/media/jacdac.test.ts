@@ -172,7 +172,7 @@ describe("the media engine over Jacdac", { concurrency: true }, () => {
 
     test("tells that a leg is lost after 2 s of silence, or at once when it cannot be carried", async context => {
         const board = await startBoard(context, "127.9.34.1")
-        await board.command(commands.open, openFormat, [9, ipv4ToInt("127.9.34.11"), 7500, 111, 20])
+        await board.command(commands.open, openFormat, [9, ipv4ToInt("127.9.34.11"), 7500, 8, 20])
         assert.deepEqual(await board.event(events.legLost, "u32"), [9])
         assert.deepEqual(await board.read(registers.state, "u8"), [0])
         const startMs = performance.now()

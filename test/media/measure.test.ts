@@ -7,7 +7,7 @@ import { measure } from "../../media/measure.ts"
 import { createRandom } from "../../media/random.ts"
 import { parseWav } from "../../media/wav.ts"
 
-const rate = 8000
+const rate = 16000
 const wav = parseWav(readFileSync(new URL("../../sim/samples/speech.wav", import.meta.url)), rate)
 assert.ok(wav.ok, "the sample can be read")
 const speech = wav.value.samples
@@ -24,7 +24,7 @@ describe("measuring what was said against what was heard", () => {
         const startMs = performance.now()
         const result = measure(
             { atMs: 5000, samples: speech },
-            { atMs: 4900, samples: heard(speech, 1600, x => x / 2) },
+            { atMs: 4900, samples: heard(speech, 3200, x => x / 2) },
         )
         const tookMs = performance.now() - startMs
         assert.ok(result.ok, "measured")
@@ -40,12 +40,12 @@ describe("measuring what was said against what was heard", () => {
         const coded = new Int16Array(speech.length)
         encodePcmu(speech, speech.length, bytes, 0)
         decodePcmu(bytes, 0, speech.length, coded)
-        const clean = measure({ atMs: 0, samples: speech }, { atMs: 0, samples: heard(coded, 960) })
+        const clean = measure({ atMs: 0, samples: speech }, { atMs: 0, samples: heard(coded, 1920) })
         assert.ok(clean.ok && clean.value.correlation > 0.998, "G.711 alone")
         const random = createRandom(3)
         const noisy = measure(
             { atMs: 0, samples: speech },
-            { atMs: 0, samples: heard(coded, 960, x => x + (random() - 0.5) * 4000) },
+            { atMs: 0, samples: heard(coded, 1920, x => x + (random() - 0.5) * 4000) },
         )
         assert.ok(noisy.ok, "measured")
         assert.ok(noisy.value.correlation > 0.85 && noisy.value.correlation < 0.98, `${noisy.value.correlation}`)
@@ -54,10 +54,10 @@ describe("measuring what was said against what was heard", () => {
 
     test("shows a delay that changed in between in its 95th percentile", () => {
         const half = Math.floor(speech.length / 2)
-        const result = heard(speech.subarray(0, half), 400)
+        const result = heard(speech.subarray(0, half), 800)
         const both = new Int16Array(speech.length + rate * 2)
-        both.set(result.subarray(0, half + 400))
-        both.set(speech.subarray(half), half + 800)
+        both.set(result.subarray(0, half + 800))
+        both.set(speech.subarray(half), half + 1600)
         const measured = measure({ atMs: 0, samples: speech }, { atMs: 0, samples: both })
         assert.ok(measured.ok, "measured")
         assert.ok(Math.abs(measured.value.delayP95Ms - 100) < 1, `${measured.value.delayP95Ms}`)
@@ -86,7 +86,7 @@ describe("measuring what was said against what was heard", () => {
     test("gives levels in dBov", () => {
         assert.equal(levelDb(new Int16Array(80)), -127)
         assert.ok(Math.abs(levelDb(new Int16Array(80).fill(-32768))) < 0.01, "full scale")
-        const sine = Int16Array.from({ length: 8000 }, (_, i) => 3277 * Math.sin((2 * Math.PI * 440 * i) / rate))
+        const sine = Int16Array.from({ length: 16000 }, (_, i) => 3277 * Math.sin((2 * Math.PI * 440 * i) / rate))
         assert.ok(Math.abs(levelDb(sine) + 23.01) < 0.05, `${levelDb(sine)}`)
     })
 })

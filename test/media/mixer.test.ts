@@ -1,53 +1,36 @@
 import assert from "node:assert/strict"
-import { describe, test } from "node:test"
-import { decodePcmu, encodePcmu, pcmuSilence } from "../../media/g711.ts"
-import { RtpHeader, readRtp, writeRtp } from "../../media/rtp.ts"
-import { Channel, type ChannelKind, frameSamples, mixRate, tickMs } from "../../servers/routing/media/channel.ts"
-import { Mixer, softLimit } from "../../servers/routing/media/mixer.ts"
+import { before, describe, test } from "node:test"
+import { type CodecName, soundRate } from "../../media/codec.ts"
+import { pcmuSilence } from "../../media/g711.ts"
+import { loadOpus } from "../../media/opus.ts"
+import { RtpHeader, readRtp } from "../../media/rtp.ts"
+import type { ChannelKind } from "../../servers/routing/media/channel.ts"
+import { softLimit } from "../../servers/routing/media/mixer.ts"
+import { Room } from "./room.ts"
+
+before(loadOpus)
 
 /** A mixer under virtual time, with members that each say a steady tone. */
-function room(members: { kind?: ChannelKind; hertz: number; amplitude: number }[], ticks = 60) {
-    const mixer = new Mixer()
-    const header = new RtpHeader()
-    const sent: Buffer[][] = members.map(() => [])
-    const channels = members.map(
-        ({ kind = "leg" }, index) =>
-            new Channel(kind, index + 1, index * 1000, packet => sent[index]!.push(Buffer.from(packet))),
+function room(members: { kind?: ChannelKind; hertz: number; amplitude: number; codec?: CodecName }[], ticks = 60) {
+    const room = new Room()
+    const all = members.map(({ kind, hertz, amplitude, codec }) =>
+        room.add({ kind, codec, say: at => amplitude * Math.sin((2 * Math.PI * hertz * at) / soundRate) }),
     )
-    for (const channel of channels) mixer.add(channel)
-    const bytes = new Uint8Array(12 + frameSamples)
-    const linear = new Int16Array(frameSamples)
-    for (let tick = 1; tick <= ticks; tick++) {
-        members.forEach(({ hertz, amplitude }, index) => {
-            for (let i = 0; i < frameSamples; i++)
-                linear[i] = Math.round(
-                    amplitude * Math.sin((2 * Math.PI * hertz * (tick * frameSamples + i)) / mixRate),
-                )
-            writeRtp(bytes, false, 0, tick, tick * frameSamples, index + 100)
-            encodePcmu(linear, frameSamples, bytes, 12)
-            readRtp(bytes, header)
-            channels[index]!.receive(bytes, header, tick * tickMs)
-        })
-        mixer.tick(tick * tickMs + 10, tick)
-    }
-    return { sent, channels }
+    room.pass(ticks)
+    return { sent: all.map(member => member.packets), heard: all.map(member => member.heard()) }
 }
 
-/** Amplitude of one frequency in the last half of what was sent. */
-function amplitudeOf(packets: Buffer[], hertz: number): number {
-    const half = packets.slice(packets.length / 2)
-    const linear = new Int16Array(frameSamples)
+/** Amplitude of one frequency in the last half of what was heard. */
+function amplitudeOf(heard: Int16Array, hertz: number): number {
+    const half = heard.subarray(heard.length / 2)
     let re = 0
     let im = 0
-    half.forEach((packet, index) => {
-        decodePcmu(packet, 12, frameSamples, linear)
-        linear.forEach((sample, i) => {
-            const angle = (2 * Math.PI * hertz * (index * frameSamples + i)) / mixRate
-            re += sample * Math.cos(angle)
-            im += sample * Math.sin(angle)
-        })
+    half.forEach((sample, i) => {
+        const angle = (2 * Math.PI * hertz * i) / soundRate
+        re += sample * Math.cos(angle)
+        im += sample * Math.sin(angle)
     })
-    return (2 * Math.hypot(re, im)) / (half.length * frameSamples)
+    return (2 * Math.hypot(re, im)) / half.length
 }
 
 const tones = [400, 700, 1000, 1300, 1600]
@@ -55,45 +38,45 @@ const tones = [400, 700, 1000, 1300, 1600]
 describe("the mixer of a session", () => {
     test("gives everybody all the others and not themselves", () => {
         const members = tones.slice(0, 3).map(hertz => ({ hertz, amplitude: 3000 }))
-        const { sent } = room(members)
+        const { heard } = room(members)
         members.forEach((_, listener) => {
             members.forEach(({ hertz, amplitude }, speaker) => {
-                const heard = amplitudeOf(sent[listener]!, hertz)
-                if (speaker === listener) assert.ok(heard < 30, `${listener} hears itself: ${heard}`)
-                else assert.ok(Math.abs(heard - amplitude) < 60, `${listener} hears ${speaker} at ${heard}`)
+                const amount = amplitudeOf(heard[listener]!, hertz)
+                if (speaker === listener) assert.ok(amount < 30, `${listener} hears itself: ${amount}`)
+                else assert.ok(Math.abs(amount - amplitude) < 60, `${listener} hears ${speaker} at ${amount}`)
             })
         })
     })
 
     test("sends on a link everything but what came from it", () => {
-        const { sent } = room([
+        const { heard } = room([
             { kind: "link", hertz: 400, amplitude: 3000 },
             { kind: "link", hertz: 700, amplitude: 3000 },
             { hertz: 1000, amplitude: 3000 },
         ])
-        assert.ok(amplitudeOf(sent[0]!, 400) < 30, "no echo into the first link")
-        assert.ok(amplitudeOf(sent[0]!, 700) > 2900, "the other link")
-        assert.ok(amplitudeOf(sent[0]!, 1000) > 2900, "the local endpoint")
-        assert.ok(amplitudeOf(sent[1]!, 400) > 2900, "through to the second link")
+        assert.ok(amplitudeOf(heard[0]!, 400) < 30, "no echo into the first link")
+        assert.ok(amplitudeOf(heard[0]!, 700) > 2900, "the other link")
+        assert.ok(amplitudeOf(heard[0]!, 1000) > 2900, "the local endpoint")
+        assert.ok(amplitudeOf(heard[1]!, 400) > 2900, "through to the second link")
     })
 
     test("lets the three loudest be heard, and gives those three only the other two", () => {
         const members = tones.map((hertz, index) => ({ hertz, amplitude: 1000 + 700 * index }))
-        const { sent } = room(members)
+        const { heard } = room(members)
         for (const listener of [0, 1])
-            for (const speaker of [2, 3, 4]) assert.ok(amplitudeOf(sent[listener]!, tones[speaker]!) > 2000, "heard")
-        assert.ok(amplitudeOf(sent[0]!, tones[1]!) < 30, "the fourth is not heard")
-        assert.ok(amplitudeOf(sent[4]!, tones[4]!) < 30, "the loudest does not hear itself")
-        assert.ok(amplitudeOf(sent[4]!, tones[3]!) > 2000, "but the second")
-        assert.ok(amplitudeOf(sent[4]!, tones[0]!) < 30, "and none of the quiet ones")
+            for (const speaker of [2, 3, 4]) assert.ok(amplitudeOf(heard[listener]!, tones[speaker]!) > 2000, "heard")
+        assert.ok(amplitudeOf(heard[0]!, tones[1]!) < 30, "the fourth is not heard")
+        assert.ok(amplitudeOf(heard[4]!, tones[4]!) < 30, "the loudest does not hear itself")
+        assert.ok(amplitudeOf(heard[4]!, tones[3]!) > 2000, "but the second")
+        assert.ok(amplitudeOf(heard[4]!, tones[0]!) < 30, "and none of the quiet ones")
     })
 
     test("passes a single speaker on unchanged, at any loudness", () => {
-        const { sent } = room([
+        const { sent, heard } = room([
             { hertz: 400, amplitude: 32000 },
             { hertz: 0, amplitude: 0 },
         ])
-        assert.ok(amplitudeOf(sent[1]!, 400) > 31500, "full scale is not bent")
+        assert.ok(amplitudeOf(heard[1]!, 400) > 31500, "full scale is not bent")
         const silent = sent[0]!.every(packet => packet.subarray(12).every(byte => byte === pcmuSilence))
         assert.ok(silent, "and hears digital silence")
     })
@@ -118,9 +101,9 @@ describe("the mixer of a session", () => {
         sent[1]!.forEach((packet, index) => {
             assert.ok(readRtp(packet, header), "valid RTP")
             assert.equal(header.sequence, (1000 + index) & 0xffff)
-            assert.equal(header.timestamp, 1000 + (index + 1) * frameSamples)
+            assert.equal(header.timestamp, 1000 + (index + 1) * 160)
             assert.equal(header.marker, index === 0)
-            assert.equal(header.payloadBytes, frameSamples)
+            assert.equal(header.payloadBytes, 160)
         })
     })
 

@@ -7,6 +7,8 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
+import { type CodecName, soundRate } from "../../media/codec.ts"
+import { codecs } from "../../media/codecs.ts"
 import { type Measurement, measure, type Stretch } from "../../media/measure.ts"
 import { raisePriority } from "../../media/priority.ts"
 import { parseWav } from "../../media/wav.ts"
@@ -16,7 +18,7 @@ import { Engine, type EngineEvent } from "../../sim/media-engine/engine.ts"
 // Test files run side by side on few processors: what is measured here is Parley, not the queue for them.
 raisePriority()
 
-export const rate = 8000
+export const rate = soundRate
 export const speechFile = fileURLToPath(new URL("../../sim/samples/speech.wav", import.meta.url))
 
 export function readSpeech(): Int16Array {
@@ -44,6 +46,7 @@ export async function startEngine(
     delaysMs: Record<string, number> = {},
     jitterMs = 0,
     lossPercent = 0,
+    clockPpm = 0,
 ): Promise<TestEngine> {
     const events: EngineEvent[] = []
     const waiting = new Set<() => void>()
@@ -51,6 +54,7 @@ export async function startEngine(
         ipAddress: ip,
         port: 0,
         recordSeconds: 30,
+        clockPpm,
         underlay: { delaysMs, jitterMs, lossPercent, seed: 11 },
         onEvent(event) {
             events.push(event)
@@ -107,16 +111,24 @@ export async function startPlanes(context: Closing, ips: string[], loadPercent =
 }
 
 /** A link of the session's tree between two planes, with its labels. */
-export function connect(session: string, a: TestPlane, b: TestPlane, label: number): void {
-    assert.ok(a.plane.addLink({ session, peer: b.ip, labelOut: label, labelIn: label + 1 }).ok, "linked")
-    assert.ok(b.plane.addLink({ session, peer: a.ip, labelOut: label + 1, labelIn: label }).ok, "linked back")
+export function connect(session: string, a: TestPlane, b: TestPlane, label: number, codec: CodecName = "pcmu"): void {
+    assert.ok(a.plane.addLink({ session, peer: b.ip, labelOut: label, labelIn: label + 1, codec }).ok, "linked")
+    assert.ok(b.plane.addLink({ session, peer: a.ip, labelOut: label + 1, labelIn: label, codec }).ok, "linked back")
 }
 
 /** Joins `member` to the session at `plane` and opens its leg. */
-export function join(session: string, member: TestEngine, plane: TestPlane, ssrc: number): void {
+export function join(
+    session: string,
+    member: TestEngine,
+    plane: TestPlane,
+    ssrc: number,
+    codec: CodecName = "pcmu",
+): void {
     const { ip, port } = member
-    assert.ok(plane.plane.addLeg({ session, endpoint: ip, ssrc, remoteIp: ip, remotePort: port }).ok, "leg added")
-    member.engine.open({ ssrc, ip: plane.ip, port: plane.port, payloadType: 0, frameMs: 20 })
+    const leg = { session, endpoint: ip, ssrc, remoteIp: ip, remotePort: port, codec }
+    assert.ok(plane.plane.addLeg(leg).ok, "leg added")
+    const { payloadType } = codecs[codec]
+    member.engine.open({ ssrc, ip: plane.ip, port: plane.port, payloadType, frameMs: 20 })
 }
 
 /** Real time passes: the media under test run by the clock. */

@@ -2,21 +2,22 @@
  * One two-way stream of a session at this server: a local endpoint's leg, or a link of the session's tree.
  *
  * Owns the jitter buffer of what comes in, the loudness of it, and the RTP numbers of what goes out. Never touches sockets:
- * a finished packet is handed to the `emit` it was made with. Allocates nothing per packet.
+ * a finished packet is handed to the `emit` it was made with. Allocates nothing per packet of a fixed length.
  */
 
-import { encodePcmu, pcmuPayloadType, pcmuSilence } from "../../../media/g711.ts"
+import { type Codec, soundRate } from "../../../media/codec.ts"
 import { JitterBuffer, type PushOutcome } from "../../../media/jitter-buffer.ts"
 import { power, powerToDb } from "../../../media/level.ts"
 import { type RtpHeader, rtpHeaderBytes, writeRtp } from "../../../media/rtp.ts"
+import type { EncodedMix } from "./encodes.ts"
 
-/** Rate of the mix. PCMU needs no more; wide-band codecs will raise it to 16 kHz. */
-export const mixRate = 8000
 export const tickMs = 20
-export const frameSamples = (mixRate * tickMs) / 1000
+export const frameSamples = (soundRate * tickMs) / 1000
 
 /** Below this mean power (-72 dBov) a frame is silence and is not mixed. */
 const silentPower = 64
+/** So long is sound mixed, from its last loud frame on: encoders and filters hold some of it back. */
+const endTicks = 2
 /** Smoothed power falls by this factor a tick: about 200 ms to 1/4. */
 const decay = 0.87
 /** A packet may wait in the socket for a moment; its buffer is written again only after so many ticks. */
@@ -31,40 +32,59 @@ const jitterMaxMs = 200
 export type ChannelKind = "leg" | "link"
 
 export class Channel {
-    readonly jitter = new JitterBuffer({
-        rate: mixRate,
-        pullSamples: frameSamples,
-        floorMs: jitterFloorMs,
-        maxMs: jitterMaxMs,
-    })
+    readonly jitter: JitterBuffer
     /** Sound of the present tick. */
     readonly frame = new Int16Array(frameSamples)
     /** Power of the present frame, and smoothed: up at once, down slowly. */
     power = 0
     loudness = 0
-    /** The frame is not silence. */
+    /** Smoothed over about 200 ms both ways: how much of the talking is theirs. */
+    presence = 0
+    /** The frame, or the one before it, is not silence: a word is carried to its very end. */
     active = false
+    wasActive = false
     /** It is among the loudest of this tick, and of the one before. */
     chosen = false
     wasChosen = false
+    /** It was among them until now, and is heard once more while it fades. */
+    fading = false
+    /** Which encoded mix its far side hears at present; undefined: silence. */
+    hears: EncodedMix | undefined
+    /** The encoder that makes a mix for it alone, while it is one of the loudest. */
+    own: EncodedMix | undefined
     sent = 0
     lastHeardMs = -1
     /** Whether sound may be sent: not to an address that has not shown that it wants any. */
     open = true
+    /** Nothing that comes from it is heard, whatever its packets hold. */
+    muted = false
 
-    private readonly packets = Array.from({ length: buffers }, () => Buffer.alloc(rtpHeaderBytes + frameSamples))
+    private readonly packets: Buffer[]
     private nextPacket = 0
     private sequence: number
     private silentTicks = keepaliveTicks
+    private readonly ticksOfTick: number
+    private wasMuted = false
+    private soundTicks = 0
 
     /** `start` is a random number that the RTP numbers begin from (RFC 3550). */
     constructor(
         readonly kind: ChannelKind,
+        readonly codec: Codec,
         private readonly ssrc: number,
         private readonly start: number,
         private readonly emit: (packet: Buffer) => void,
     ) {
+        this.jitter = new JitterBuffer({ codec, pullSamples: frameSamples, floorMs: jitterFloorMs, maxMs: jitterMaxMs })
         this.sequence = start & 0xffff
+        this.ticksOfTick = (codec.clockRate * tickMs) / 1000
+        const bytes = codec.isFixedSize ? codec.silence.length : codec.payloadBytesMax
+        this.packets = Array.from({ length: buffers }, () => Buffer.alloc(rtpHeaderBytes + bytes))
+    }
+
+    /** Gives back what is held outside of JavaScript's memory. */
+    free(): void {
+        this.jitter.free()
     }
 
     receive(packet: Uint8Array, header: RtpHeader, nowMs: number, excusedMs = 0): PushOutcome {
@@ -75,11 +95,19 @@ export class Channel {
 
     /** Takes the sound of the tick that is due at `deadlineMs` out of the jitter buffer. */
     pull(deadlineMs: number): void {
-        this.jitter.pull(this.frame, deadlineMs)
+        // Muted in the middle of a word: what was heard last fades, nothing of what comes is let through.
+        const isCut = this.muted && !this.wasMuted && this.wasChosen
+        if (isCut) this.jitter.trail(this.frame)
+        else this.jitter.pull(this.frame, deadlineMs)
+        if (this.muted && !isCut) this.frame.fill(0)
+        this.wasMuted = this.muted
         this.power = power(this.frame)
-        this.active = this.power > silentPower
-        this.loudness = Math.max(this.active ? this.power : 0, this.loudness * decay)
+        this.wasActive = this.active
+        this.soundTicks = this.power > silentPower ? endTicks : Math.max(0, this.soundTicks - 1)
+        this.active = this.soundTicks > 0
+        this.loudness = this.muted ? this.power : Math.max(this.power, this.loudness * decay)
         if (this.loudness < 1) this.loudness = 0
+        this.presence += (this.power - this.presence) * 0.1
     }
 
     get levelDb(): number {
@@ -87,30 +115,29 @@ export class Channel {
     }
 
     /**
-     * Sends one frame of already encoded sound, or of silence when `payload` is undefined. Legs get every frame, so that an
-     * endpoint's clock and firewall see a steady stream; links get pauses.
+     * Sends one frame of already encoded sound, or of silence when there is no `mix`. Legs get every frame, so that an endpoint's
+     * clock and firewall see a steady stream; links get pauses.
      */
-    send(payload: Uint8Array | undefined, tick: number): void {
+    send(mix: EncodedMix | undefined, tick: number): void {
+        this.hears = mix
         if (!this.open) return
         const pausedBefore = this.silentTicks > hangoverTicks
-        this.silentTicks = payload ? 0 : this.silentTicks + 1
+        this.silentTicks = mix ? 0 : this.silentTicks + 1
         const pause =
             this.kind === "link" && this.silentTicks > hangoverTicks && this.silentTicks % keepaliveTicks !== 0
         if (pause) return
         const packet = this.packets[this.nextPacket]!
         this.nextPacket = (this.nextPacket + 1) % buffers
-        const marker = this.sent === 0 || (payload !== undefined && pausedBefore)
+        const marker = this.sent === 0 || (mix !== undefined && pausedBefore)
+        const { payloadType, silence } = this.codec
         // Timestamps come from the tick's number, not from what was sent: pauses and skipped ticks keep their length.
-        writeRtp(packet, marker, pcmuPayloadType, this.sequence, this.start + tick * frameSamples, this.ssrc)
+        writeRtp(packet, marker, payloadType, this.sequence, this.start + tick * this.ticksOfTick, this.ssrc)
         this.sequence = (this.sequence + 1) & 0xffff
-        if (payload) packet.set(payload, rtpHeaderBytes)
-        else packet.fill(pcmuSilence, rtpHeaderBytes)
+        const payload = mix ? mix.payload : silence
+        const bytes = mix ? mix.bytes : silence.length
+        for (let i = 0; i < bytes; i++) packet[rtpHeaderBytes + i] = payload[i]!
         this.sent++
-        this.emit(packet)
+        const length = rtpHeaderBytes + bytes
+        this.emit(length === packet.length ? packet : packet.subarray(0, length))
     }
-}
-
-/** Encodes one frame of the mix. */
-export function encodeFrame(samples: Int16Array, payload: Uint8Array): void {
-    encodePcmu(samples, frameSamples, payload, 0)
 }

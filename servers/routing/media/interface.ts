@@ -3,6 +3,7 @@
  * Types only. All identifiers come from the signalling, which has validated them; the plane only checks what it relies on.
  */
 
+import type { CodecName } from "../../../media/codec.ts"
 import type { Outcome } from "../../../media/outcome.ts"
 import type { UdpIo } from "../../../media/udp.ts"
 
@@ -27,6 +28,11 @@ export interface MediaPlaneOptions {
      * out by `reply`. Called for datagrams with a probe's first byte only.
      */
     serverDatagram?: (datagram: Buffer, ip: string, port: number, reply: (answer: Buffer) => void) => boolean
+    /**
+     * Somebody else is the active speaker of a session: an endpoint of this server, or somebody behind the link to this peer; neither:
+     * nobody speaks. At most every 260 ms for a session; who speaks stays so through pauses, until another is clearly louder for 300 ms.
+     */
+    onSpeaker?: (session: string, endpoint: string | undefined, viaPeer: string | undefined) => void
     /** Probes that one source address may ask a second before they are dropped. Default 200. */
     probesPerSecond?: number
     /** Things worth a log line; never called per packet. */
@@ -44,6 +50,8 @@ export interface Leg {
     ssrc: number
     remoteIp: string
     remotePort: number
+    /** What it sends and hears. Default PCMU. The same leg with another codec begins anew. */
+    codec?: CodecName
 }
 
 /** One link of the session's tree at this server. Labels are per peer: packets to it carry `labelOut`, from it `labelIn`. */
@@ -52,6 +60,8 @@ export interface TreeLink {
     peer: string
     labelOut: number
     labelIn: number
+    /** What both directions carry. Default PCMU. */
+    codec?: CodecName
 }
 
 export type PlaneRefusal = "malformed" | "too-many" | "taken"
@@ -60,12 +70,15 @@ export interface LegStatistics {
     session: string
     endpoint: string
     ssrc: number
+    codec: CodecName
     sent: number
     received: number
     lost: number
     late: number
     duplicates: number
+    /** Frames of 20 ms that were made up, and that the next packet held once more (Opus). */
     concealed: number
+    repaired: number
     jitterMs: number
     /** Present play-out delay of the jitter buffer. */
     delayMs: number
@@ -73,6 +86,8 @@ export interface LegStatistics {
     levelDb: number
     /** Time since the last packet; -1 when none came yet. */
     silentMs: number
+    /** By the server: see `setMuted`. */
+    muted: boolean
 }
 
 export interface LinkStatistics extends Omit<LegStatistics, "endpoint" | "ssrc"> {
@@ -105,7 +120,7 @@ export interface PlaneStatistics {
     }
     ticks: {
         done: number
-        /** Started more than 5 ms after their time. */
+        /** Started more than 5 ms after their time (see `lateTickMs`). */
         late: number
         /** Left out because the process was stalled for longer than the catch-up allows. */
         skipped: number
@@ -123,6 +138,8 @@ export interface MediaPlaneFace {
     addLeg(leg: Leg): Outcome<void, PlaneRefusal>
     /** True when there was such a leg. */
     removeLeg(ssrc: number): boolean
+    /** Mutes a leg here or lifts it: of a muted leg nothing is ever mixed, whatever its packets hold. True when there is such a leg. */
+    setMuted(ssrc: number, on: boolean): boolean
     /** Adds a link of the session's tree; the same session and peer again replaces the labels and keeps the sound going. */
     addLink(link: TreeLink): Outcome<void, PlaneRefusal>
     removeLink(session: string, peer: string): boolean

@@ -3,10 +3,12 @@
  * came from it [claims 1, 4].
  *
  * Owns the choice of who is heard (the three loudest) and the sums. Never knows sockets, time or labels: `tick` takes the
- * deadline. The mix of those who are not heard is the same for all of them: it is made and encoded once.
+ * deadline. The mix of those who are not heard is the same for all of them: it is made once and encoded once for each codec.
  */
 
-import { type Channel, encodeFrame, frameSamples } from "./channel.ts"
+import { type Channel, frameSamples } from "./channel.ts"
+import { type EncodedMix, Encodes } from "./encodes.ts"
+import { ActiveSpeaker } from "./speaker.ts"
 
 const loudest = 3
 /** Who is heard already stays so until another is louder by 3 dB, or every syllable would change the speakers. */
@@ -32,11 +34,22 @@ export function softLimit(sum: number): number {
 
 export class Mixer {
     readonly channels: Channel[] = []
+    private readonly speaker = new ActiveSpeaker()
+    private readonly encodes = new Encodes()
     private readonly sum = new Int32Array(frameSamples)
+    /** All that is heard in this tick, and in the one before. */
+    private all = new Int16Array(frameSamples)
+    private allBefore = new Int16Array(frameSamples)
     private readonly mixed = new Int16Array(frameSamples)
-    private readonly shared = new Uint8Array(frameSamples)
-    private readonly own = new Uint8Array(frameSamples)
+    /** The end of a word of somebody who left in the middle of it. */
+    private readonly farewell = new Int16Array(frameSamples)
+    private hasFarewell = false
     private heard = 0
+    private heardBefore = 0
+    private lastTick = 0
+
+    /** `onSpeaker`: somebody else speaks now; undefined: nobody. */
+    constructor(private readonly onSpeaker: (channel: Channel | undefined) => void = () => {}) {}
 
     add(channel: Channel): void {
         this.channels.push(channel)
@@ -44,40 +57,68 @@ export class Mixer {
 
     remove(channel: Channel): void {
         const index = this.channels.indexOf(channel)
-        if (index >= 0) this.channels.splice(index, 1)
+        if (index < 0) return
+        this.channels.splice(index, 1)
+        if (channel.chosen) {
+            channel.jitter.trail(this.farewell)
+            this.hasFarewell = true
+        }
+        this.returnOwn(channel)
+        channel.free()
+        if (this.channels.length === 0) this.encodes.free()
+        if (this.speaker.remove(channel, this.lastTick)) this.onSpeaker(undefined)
     }
 
     /** One tick: takes a frame from every channel and sends one to each. */
     tick(deadlineMs: number, tick: number): void {
         const channels = this.channels
+        this.lastTick = tick
         if (this.isAsleep()) return
         for (let i = 0; i < channels.length; i++) {
             const channel = channels[i]!
-            channel.wasChosen = channel.chosen
+            channel.wasChosen = channel.chosen && !channel.fading
             channel.chosen = false
+            channel.fading = false
             channel.pull(deadlineMs)
         }
         this.choose()
         this.addUp()
-
-        let sharedIsReady = false
+        for (let i = 0; i < channels.length; i++) this.assign(channels[i]!)
         for (let i = 0; i < channels.length; i++) {
             const channel = channels[i]!
-            const others = this.heard - (channel.chosen ? 1 : 0)
-            if (others === 0) channel.send(undefined, tick)
-            else if (channel.chosen) {
-                this.mixWithout(channel, others)
-                encodeFrame(this.mixed, this.own)
-                channel.send(this.own, tick)
-            } else {
-                if (!sharedIsReady) {
-                    this.mixAll()
-                    encodeFrame(this.mixed, this.shared)
-                    sharedIsReady = true
-                }
-                channel.send(this.shared, tick)
-            }
+            const mix = this.mixFor(channel)
+            if (mix && !mix.isReadyFor(tick)) this.encode(channel, mix, tick)
+            channel.send(mix, tick)
         }
+        if (this.speaker.follow(channels, tick)) this.onSpeaker(this.speaker.current)
+    }
+
+    /** Lends an encoder or takes it back, and notes who hears a mix from now on. */
+    private assign(channel: Channel): void {
+        if (!channel.chosen) this.returnOwn(channel)
+        else if (this.othersFor(channel) > 0) channel.own ??= this.encodes.take(channel.codec)
+        const mix = this.mixFor(channel)
+        if (mix && channel.hears !== mix) mix.isJoined = true
+    }
+
+    private returnOwn(channel: Channel): void {
+        if (channel.own) this.encodes.giveBack(channel.codec, channel.own)
+        channel.own = undefined
+    }
+
+    /** How many are heard by this channel's far side. */
+    private othersFor(channel: Channel): number {
+        return this.heard - (channel.chosen ? 1 : 0)
+    }
+
+    private mixFor(channel: Channel): EncodedMix | undefined {
+        if (this.othersFor(channel) === 0) return undefined
+        return channel.chosen ? channel.own : this.encodes.shared(channel.codec)
+    }
+
+    private encode(channel: Channel, mix: EncodedMix, tick: number): void {
+        if (channel.chosen) this.mixWithout(channel)
+        mix.encode(channel.chosen ? this.mixed : this.all, tick, this.heardBefore > 0 ? this.allBefore : undefined)
     }
 
     /** A session that is reserved and that nobody is in yet: nothing has come and nobody has anything to say. */
@@ -110,6 +151,10 @@ export class Mixer {
     }
 
     private addUp(): void {
+        const before = this.allBefore
+        this.allBefore = this.all
+        this.all = before
+        this.heardBefore = this.heard
         this.sum.fill(0)
         this.heard = 0
         const channels = this.channels
@@ -120,26 +165,30 @@ export class Mixer {
                 if (!channel.wasChosen || !channel.active) continue
                 fade(channel.frame, 1)
                 channel.chosen = true
-            } else if (!channel.wasChosen && channel.loudness > channel.power) {
+                channel.fading = true
+            } else if (!channel.wasChosen && channel.wasActive) {
                 // It spoke already and was not heard: it comes in faded. A fresh word is not touched.
                 fade(channel.frame, 0)
             }
-            this.heard++
-            for (let k = 0; k < frameSamples; k++) this.sum[k]! += channel.frame[k]!
+            this.take(channel.frame)
         }
+        if (this.hasFarewell) this.take(this.farewell)
+        this.hasFarewell = false
+        if (this.heard === 0) return
+        const isOne = this.heard === 1
+        for (let i = 0; i < frameSamples; i++) this.all[i] = isOne ? this.sum[i]! : softLimit(this.sum[i]!)
     }
 
-    private mixAll(): void {
-        for (let i = 0; i < frameSamples; i++) {
-            const sum = this.sum[i]!
-            this.mixed[i] = this.heard > 1 ? softLimit(sum) : sum
-        }
+    private take(frame: Int16Array): void {
+        this.heard++
+        for (let i = 0; i < frameSamples; i++) this.sum[i]! += frame[i]!
     }
 
-    private mixWithout(channel: Channel, others: number): void {
+    private mixWithout(channel: Channel): void {
+        const isOne = this.heard === 2
         for (let i = 0; i < frameSamples; i++) {
             const sum = this.sum[i]! - channel.frame[i]!
-            this.mixed[i] = others > 1 ? softLimit(sum) : sum
+            this.mixed[i] = isOne ? sum : softLimit(sum)
         }
     }
 }

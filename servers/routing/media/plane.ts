@@ -7,8 +7,10 @@
 
 import { randomInt } from "node:crypto"
 import { isIPv4 } from "node:net"
-import { pcmuPayloadType } from "../../../media/g711.ts"
-import { failure, type Outcome, success } from "../../../media/outcome.ts"
+import type { CodecName } from "../../../media/codec.ts"
+import { codecs, isCodecName } from "../../../media/codecs.ts"
+import { loadOpus } from "../../../media/opus.ts"
+import { type Failure, failure, type Outcome, success } from "../../../media/outcome.ts"
 import { RtpHeader, readRtp } from "../../../media/rtp.ts"
 import { systemClock, Ticker } from "../../../media/ticker.ts"
 import { openUdp, type UdpIo } from "../../../media/udp.ts"
@@ -21,7 +23,13 @@ import { ProbeLimit } from "./probe-limit.ts"
 
 export type * from "./interface.ts"
 
-export const planeLimits = { legs: 4096, links: 4096, probesPerSecond: 200 }
+export const planeLimits = {
+    legs: 4096,
+    links: 4096,
+    /** Legs and links together that carry Opus: each may need a decoder and two encoders, of some 30 KB. */
+    opusChannels: 2000,
+    probesPerSecond: 200,
+}
 
 const probeFirstByte = 0x50
 const u32 = 4294967295
@@ -64,6 +72,7 @@ export class MediaPlane implements MediaPlaneFace {
 
     async start(): Promise<Outcome<{ port: number }>> {
         if (this.io) return success({ port: this.io.port })
+        await loadOpus()
         const { ip, port } = this.options
         const opened = await openUdp(ip, port, (datagram, fromIp, fromPort) => this.receive(datagram, fromIp, fromPort))
         if (!opened.ok) return opened
@@ -75,10 +84,11 @@ export class MediaPlane implements MediaPlaneFace {
     addLeg(leg: Leg): Outcome<void, PlaneRefusal> {
         const wrong = problemWithLeg(leg)
         if (wrong) return failure("malformed", wrong, "maker")
+        const codec = leg.codec ?? "pcmu"
         const held = this.legs.get(leg.ssrc)
-        if (held) {
-            if (held.session !== leg.session || held.endpoint !== leg.endpoint)
-                return failure("taken", `SSRC ${leg.ssrc} belongs to another leg`, "maker")
+        if (held && (held.session !== leg.session || held.endpoint !== leg.endpoint))
+            return failure("taken", `SSRC ${leg.ssrc} belongs to another leg`, "maker")
+        if (held && held.channel.codec.name === codec) {
             held.sinceMs = systemClock.nowMs()
             if (held.remoteIp === leg.remoteIp && held.remotePort === leg.remotePort) return success(undefined)
             held.remoteIp = leg.remoteIp
@@ -91,9 +101,11 @@ export class MediaPlane implements MediaPlaneFace {
             if (other.session === leg.session && other.endpoint === leg.endpoint) this.removeLeg(other.ssrc)
         if (this.legs.size >= planeLimits.legs)
             return failure("too-many", `${planeLimits.legs} legs are held already`, "operator")
+        const full = this.problemWithCodec(codec)
+        if (full) return full
         const created: HeldLeg = {
             ...leg,
-            channel: new Channel("leg", randomInt(1, u32), randomInt(u32), packet =>
+            channel: new Channel("leg", codecs[codec], randomInt(1, u32), randomInt(u32), packet =>
                 this.io?.send(packet, created.remoteIp, created.remotePort),
             ),
             sinceMs: systemClock.nowMs(),
@@ -114,16 +126,24 @@ export class MediaPlane implements MediaPlaneFace {
         return true
     }
 
+    setMuted(ssrc: number, on: boolean): boolean {
+        const leg = this.legs.get(ssrc)
+        if (leg) leg.channel.muted = on
+        return leg !== undefined
+    }
+
     addLink(link: TreeLink): Outcome<void, PlaneRefusal> {
-        const { session, peer, labelIn, labelOut } = link
+        const { session, peer, labelIn, labelOut, codec = "pcmu" } = link
         if (!session || !peer || !isLabel(labelIn) || !isLabel(labelOut))
             return failure("malformed", "a link needs a session, a peer and two labels", "maker")
         const known = this.links.get(peer)
         const sameLabel = known?.get(labelIn)
         if (sameLabel && sameLabel.session !== session)
             return failure("taken", `label ${labelIn} of ${peer} belongs to another session`, "maker")
+        if (!isCodecName(codec)) return failure("malformed", `there is no codec ${String(codec)}`, "maker")
         const held = this.findLink(session, peer)
-        if (held) {
+        if (held && held.channel.codec.name !== codec) this.removeLink(session, peer)
+        else if (held) {
             known!.delete(held.labelIn)
             held.labelIn = labelIn
             held.labelOut = labelOut
@@ -132,11 +152,15 @@ export class MediaPlane implements MediaPlaneFace {
         }
         if (this.countLinks() >= planeLimits.links)
             return failure("too-many", `${planeLimits.links} links are held already`, "operator")
+        const full = this.problemWithCodec(codec)
+        if (full) return full
         const created: HeldLink = {
             ...link,
-            channel: new Channel("link", randomInt(1, u32), randomInt(u32), packet => this.sendOnLink(created, packet)),
+            channel: new Channel("link", codecs[codec], randomInt(1, u32), randomInt(u32), packet =>
+                this.sendOnLink(created, packet),
+            ),
         }
-        const labels = known ?? new Map<number, HeldLink>()
+        const labels = this.links.get(peer) ?? new Map<number, HeldLink>()
         labels.set(labelIn, created)
         this.links.set(peer, labels)
         this.enter(session, created.channel)
@@ -163,7 +187,10 @@ export class MediaPlane implements MediaPlaneFace {
     }
 
     dspUnitsUsed(): number {
-        return this.legs.size * dspUnitsOf("leg") + this.countLinks() * dspUnitsOf("link")
+        let units = 0
+        for (const mixer of this.sessions.values())
+            for (const { kind, codec } of mixer.channels) units += dspUnitsOf(kind, codec.name)
+        return units
     }
 
     silentLegs(sinceMs: number): Leg[] {
@@ -250,7 +277,7 @@ export class MediaPlane implements MediaPlaneFace {
     /** Whether it was a packet that the stream may have. */
     private deliver(channel: Channel, packet: Buffer): boolean {
         const outcome =
-            this.header.payloadType === pcmuPayloadType
+            this.header.payloadType === channel.codec.payloadType
                 ? channel.receive(packet, this.header, systemClock.nowMs(), this.ticker.behindMs())
                 : "wrong-size"
         const isFit = outcome !== "wrong-size"
@@ -270,11 +297,36 @@ export class MediaPlane implements MediaPlaneFace {
     private enter(session: string, channel: Channel): void {
         let mixer = this.sessions.get(session)
         if (!mixer) {
-            mixer = new Mixer()
+            mixer = new Mixer(speaker => this.tellSpeaker(session, speaker))
             this.sessions.set(session, mixer)
             this.ticker.add(this)
         }
         mixer.add(channel)
+    }
+
+    private tellSpeaker(session: string, speaker: Channel | undefined): void {
+        const { onSpeaker } = this.options
+        if (!onSpeaker) return
+        let endpoint: string | undefined
+        let peer: string | undefined
+        for (const leg of this.legs.values()) if (leg.channel === speaker) endpoint = leg.endpoint
+        for (const labels of this.links.values())
+            for (const link of labels.values()) if (link.channel === speaker) peer = link.peer
+        try {
+            onSpeaker(session, endpoint, peer)
+        } catch (error) {
+            this.options.log?.("onSpeaker failed", { session, error: String(error) })
+        }
+    }
+
+    /** Opus has a bounded number of streams; PCMU needs none. */
+    private problemWithCodec(codec: CodecName): Failure<"too-many"> | undefined {
+        if (codec !== "opus") return undefined
+        let count = 0
+        for (const mixer of this.sessions.values())
+            for (const channel of mixer.channels) if (channel.codec.name === codec) count++
+        if (count < planeLimits.opusChannels) return undefined
+        return failure("too-many", `${planeLimits.opusChannels} legs and links carry Opus already`, "operator")
     }
 
     private leave(session: string, channel: Channel): void {
@@ -298,19 +350,23 @@ export class MediaPlane implements MediaPlaneFace {
 }
 
 function channelStatistics(session: string, channel: Channel, nowMs: number) {
-    const { received, lost, late, duplicates, concealedSamples, jitterMs, delayMs } = channel.jitter.statistics()
+    const { received, lost, late, duplicates, concealedSamples, repairedSamples, jitterMs, delayMs } =
+        channel.jitter.statistics()
     return {
         session,
+        codec: channel.codec.name,
         sent: channel.sent,
         received,
         lost,
         late,
         duplicates,
         concealed: Math.ceil(concealedSamples / channel.frame.length),
+        repaired: Math.ceil(repairedSamples / channel.frame.length),
         jitterMs,
         delayMs,
         levelDb: channel.levelDb,
         silentMs: channel.lastHeardMs < 0 ? -1 : Math.max(0, nowMs - channel.lastHeardMs),
+        muted: channel.muted,
     }
 }
 
@@ -321,6 +377,7 @@ function isLabel(label: number): boolean {
 function problemWithLeg(leg: Leg): string | undefined {
     if (!leg.session || !leg.endpoint) return "a leg needs a session and an endpoint"
     if (!Number.isInteger(leg.ssrc) || leg.ssrc < 1 || leg.ssrc > u32) return "the SSRC is not in 1..2^32-1"
+    if (leg.codec !== undefined && !isCodecName(leg.codec)) return `there is no codec ${String(leg.codec)}`
     if (!isIPv4(leg.remoteIp)) return "the remote address is no IPv4 address"
     if (!Number.isInteger(leg.remotePort) || leg.remotePort < 1 || leg.remotePort > 65535)
         return "the remote port is not in 1..65535"
