@@ -6,7 +6,7 @@
  * `{"figures": {bytecodeBytes, heapPeakBytes, largestMessageBytes, sourceLines}, "machine": {...}, "seed": null}`.
  * `heapPeakBytes`, the median of the three days, is what is not free: live objects and garbage, of which there are up to
  * 16 KB before the collector runs.
- * With --live the day is lived once more, collecting before every allocation: `heapLiveBytes`, for information.
+ * With --live the day is lived once more, collecting before every allocation: `heapLiveBytes`, and whose they are.
  * Exit codes: 0 built and within the budgets, 1 not, 2 wrong command line.
  */
 
@@ -16,6 +16,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { printFigures } from "../bench/figures.ts"
 import { compileEntry, describeProblems } from "./firmware.ts"
+import { heapOwners } from "./heap-owners.ts"
 import { liveHeavyDay } from "./heavy-room.ts"
 import { budgetOf, type Figures, overBudget, readManifest } from "./manifest.ts"
 
@@ -66,8 +67,12 @@ async function main(): Promise<number> {
         const more: Record<string, number> = {}
         if (wanted.live) {
             say(`${name}: the same, collecting garbage before every allocation`)
-            more.heapLiveBytes = (await liveHeavyDay(bytecode, progress, { collectAlways: true })).heapPeakBytes
-            say(`${"heapLiveBytes".padEnd(20)} ${String(more.heapLiveBytes).padStart(7)}`)
+            const { heapPeakBytes, heapPicture } = await liveHeavyDay(bytecode, progress, { collectAlways: true })
+            more.heapLiveBytes = heapPeakBytes
+            say(`${"heapLiveBytes".padEnd(20)} ${String(heapPeakBytes).padStart(7)}`)
+            if (heapPicture)
+                for (const { name, count, bytes } of heapOwners(heapPicture, bytecode, compiled.debugFile))
+                    say(`${String(bytes).padStart(7)} ${String(count).padStart(4)} x ${name}`)
         }
         if (wanted.json) printFigures({ ...figures, ...more }, null)
     }

@@ -15,6 +15,7 @@ import { Board } from "../sim/board.ts"
 import type { ButtonName } from "../sim/hardware/hardware.ts"
 import { createMediaEngine } from "../sim/media-engine/index.ts"
 import { readServices } from "../sim/simulation.ts"
+import type { HeapPicture } from "../sim/vm/heap.ts"
 import { loopbackAddress } from "../test/support/addresses.ts"
 import { enrolParties, startEmbeddedBroker } from "../test/support/broker.ts"
 import { eventually } from "../test/support/deadline.ts"
@@ -22,6 +23,8 @@ import { connectParty, type TestParty } from "../test/support/mqtt.ts"
 
 export interface HeavyResult {
     heapPeakBytes: number
+    /** The memory at that peak; only with `collectAlways`. */
+    heapPicture: HeapPicture | undefined
     largestMessageBytes: number
     /** Payloads to and from the appliance. */
     messages: number
@@ -185,6 +188,7 @@ class HeavyRoom {
             throw new Error(`the firmware crashed: ${status.panic?.text}\n${status.panic?.log.join("\n")}`)
         return {
             heapPeakBytes: status.heapPeakBytes,
+            heapPicture: this.#board.heapPicture,
             largestMessageBytes: this.#largest,
             messages: this.#messages,
             bootMs: status.bootMs,

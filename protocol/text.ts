@@ -20,9 +20,23 @@ export function isIdentifier(value: any): boolean {
     return true
 }
 
+/** What stands between the separators. Not `split`, which takes 84 bytes of heap and 280 of program of a device. */
+export function partsOf(text: string, separator: string): string[] {
+    const parts: string[] = []
+    let from = 0
+    let at = text.indexOf(separator)
+    while (at >= 0) {
+        parts.push(text.slice(from, at))
+        from = at + separator.length
+        at = text.indexOf(separator, from)
+    }
+    parts.push(text.slice(from))
+    return parts
+}
+
 /** An IPv4 address in dotted form as one unsigned integer in network order, or -1 when it is none. */
 export function ipv4ToInt(dotted: string): number {
-    const parts = dotted.split(".")
+    const parts = partsOf(dotted, ".")
     if (parts.length !== 4) return -1
     let value = 0
     for (let i = 0; i < 4; i++) {

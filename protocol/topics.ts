@@ -11,6 +11,8 @@
  * The sender stands in every topic, so that the broker's rights are also the proof of who speaks.
  */
 
+import { partsOf } from "./text"
+
 export const topicRoot = "parley/v1"
 export const groupStateTopic = "parley/v1/group/state"
 
@@ -55,7 +57,7 @@ export interface ParsedTopic {
 
 /** The parts of a topic of an endpoint or routing server, or undefined when it is none. */
 export function parseTopic(topic: string): ParsedTopic | undefined {
-    const parts = topic.split("/")
+    const parts = partsOf(topic, "/")
     if (parts.length < 5 || parts[0] !== "parley" || parts[1] !== "v1") return undefined
     const kind = parts[2]
     if (kind !== "ep" && kind !== "rs") return undefined

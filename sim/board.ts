@@ -12,7 +12,7 @@ import { type Counters, FirmwareWatch, type Phase } from "./hardware/firmware-wa
 import { type ButtonName, type Display, Hardware, screenColumns, screenRows } from "./hardware/hardware.ts"
 import type { MediaEngine } from "./media-engine/interface.ts"
 import { FileFlash, type Flash, MemoryFlash } from "./vm/flash.ts"
-import type { HeapUse } from "./vm/heap.ts"
+import type { HeapPicture, HeapUse } from "./vm/heap.ts"
 import { type LogLine, LogRing } from "./vm/log.ts"
 import { Machine, type MachineEnd } from "./vm/machine.ts"
 import { provision, type Settings } from "./vm/provision.ts"
@@ -111,6 +111,7 @@ export class Board {
     #crash: Crash | undefined
     #crashes = 0
     #heapPeakBytes = 0
+    #heapPicture: HeapPicture | undefined
     /** Counts power switches, so that work of a former power-on does not act on a later one. */
     #epoch = 0
 
@@ -250,6 +251,11 @@ export class Board {
         }
     }
 
+    /** The memory at the peak of the heap; kept with `collectAlways`, when all that it holds is alive. */
+    get heapPicture(): HeapPicture | undefined {
+        return this.#heapPicture
+    }
+
     async freshStatus(): Promise<BoardStatus> {
         await this.#watch.fresh()
         return this.status()
@@ -336,7 +342,10 @@ export class Board {
     }
 
     #measureHeap(): void {
-        this.#heapPeakBytes = Math.max(this.#heapPeakBytes, this.#machine?.heap()?.usedBytes ?? 0)
+        const usedBytes = this.#machine?.heap()?.usedBytes ?? 0
+        if (usedBytes <= this.#heapPeakBytes) return
+        this.#heapPeakBytes = usedBytes
+        if (this.#options.collectAlways) this.#heapPicture = this.#machine?.heapPicture()
     }
 
     #say(line: string): void {

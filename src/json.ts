@@ -25,10 +25,7 @@ export function toJson(value: any): string {
     if (typeof value === "boolean") return value ? "true" : "false"
     if (Array.isArray(value)) return `[${value.map((item: any) => toJson(item)).join(",")}]`
     const parts: string[] = []
-    const names = Object.keys(value)
-    for (let i = 0; i < names.length; i++) {
-        const part = value[names[i]]
-        if (part !== undefined) parts.push(`${quoted(names[i])}:${toJson(part)}`)
-    }
+    for (const name of Object.keys(value))
+        if (value[name] !== undefined) parts.push(`${quoted(name)}:${toJson(value[name])}`)
     return `{${parts.join(",")}}`
 }

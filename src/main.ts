@@ -29,32 +29,39 @@ const roles: Roles = ds.isSimulator()
       }
     : boardRoles(screen, media)
 
-const provisioning = await readProvisioning()
-const boot = await countBoot()
-const version = ds._dcfgString("@version")
-const appliance = new Appliance(
-    {
+/** A function, because what a program has at its top stays in memory for ever. */
+async function start(): Promise<void> {
+    const provisioning = await readProvisioning()
+    const boot = await countBoot()
+    const version = ds._dcfgString("@version")
+    const appliance = new Appliance(
+        {
+            id: provisioning.id,
+            boot,
+            board: "room-panel",
+            firmware: version ? version.slice(0, 16) : "unknown",
+            zoneMinutes: await readZoneMinutes(),
+        },
+        await readKept(),
+        Math.random,
+    )
+
+    const client = new MqttClient({
+        host: provisioning.host,
+        port: provisioning.port,
         id: provisioning.id,
-        boot,
-        board: "room-panel",
-        firmware: version ? version.slice(0, 16) : "unknown",
-        zoneMinutes: await readZoneMinutes(),
-    },
-    await readKept(),
-    Math.random,
-)
+        secret: provisioning.secret,
+        keepaliveSeconds: limits.keepaliveSeconds,
+        willTopic: stateTopic("ep", provisioning.id),
+        willPayload: appliance.stateJson(false),
+        filter: inboxFilter("ep", provisioning.id),
+        maxPayloadBytes: limits.messageToApplianceBytes,
+        inboxMessages: 8,
+        inboxBytes: 4096,
+    })
 
-const client = new MqttClient({
-    host: provisioning.host,
-    port: provisioning.port,
-    id: provisioning.id,
-    secret: provisioning.secret,
-    keepaliveSeconds: limits.keepaliveSeconds,
-    will: { topic: stateTopic("ep", provisioning.id), payload: appliance.stateJson(false) },
-    filter: inboxFilter("ep", provisioning.id),
-    maxPayloadBytes: limits.messageToApplianceBytes,
-    inbox: { messages: 8, bytes: 4096 },
-})
+    new Runner(appliance, new Panel(appliance), client, roles).start()
+    if (provisioning.id !== "") client.start()
+}
 
-new Runner(appliance, new Panel(appliance), client, roles).start()
-if (provisioning.id !== "") client.start()
+await start()

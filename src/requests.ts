@@ -56,16 +56,12 @@ export class Requests {
 
     /** The request that an answer of this party belongs to; undefined when it is answered, dropped or another's. */
     settle(server: string, id: number): Request | undefined {
-        const request = this.pending.find(one => one.id === id && one.server === server)
-        if (request) this.remove(request)
-        return request
+        return this.take(one => one.id === id && one.server === server)
     }
 
     /** Takes one request that nobody answered in time. */
     expire(nowMs: number): Request | undefined {
-        const request = this.pending.find(one => one.expiresAtMs <= nowMs)
-        if (request) this.remove(request)
-        return request
+        return this.take(one => one.expiresAtMs <= nowMs)
     }
 
     has(verb: string): boolean {
@@ -76,7 +72,9 @@ export class Requests {
         this.pending = this.pending.filter(request => request.verb !== verb)
     }
 
-    private remove(request: Request): void {
-        this.pending = this.pending.filter(one => one !== request)
+    private take(isWanted: (request: Request) => boolean): Request | undefined {
+        const request = this.pending.find(isWanted)
+        if (request) this.pending = this.pending.filter(one => one !== request)
+        return request
     }
 }

@@ -22,58 +22,73 @@ const prepareEvent = 0x100
 const serviceIndex = 1
 const announceMs = 500
 const supportsAcknowledgement = 0x100
+/** An event is sent three times, as a bus may lose packets; so long after each. */
 const repeatsMs = [20, 50, 1]
 /** Counts announcements up to here since the start, so that others notice a restart. */
 const steadyAnnouncements = 15
+/** Who asks more at a time asks again. */
+const maxQuestions = 8
 
 export class ApplianceServer {
-    private appliance: Appliance
-    private client: MqttClient
-    private changed = newSignal()
+    private work = newSignal()
+    private questions: ds.Packet[] = []
+    private announcements = 0
+    private announceAtMs = 0
 
-    constructor(appliance: Appliance, client: MqttClient) {
-        this.appliance = appliance
-        this.client = client
+    constructor(
+        private appliance: Appliance,
+        private client: MqttClient,
+    ) {
         listen(this)
+        // In a fiber of its own this time, so that it and the first event leave in one frame.
         this.announce.start()
-        this.tellChanges.start()
+        this.run.start()
     }
 
     phaseChanged(): void {
-        raise(this.changed)
+        raise(this.work)
     }
 
-    private async announce(): Promise<void> {
-        const spec = ds.Control.spec.lookup("announce").response
-        let count = 1
-        while (true) {
-            if (count < steadyAnnouncements) count++
-            await raw._serverSend(
-                0,
-                spec.encode([count | supportsAcknowledgement, 0, 0, ds.Appliance.spec.classIdentifier]),
-            )
-            await ds.sleep(announceMs)
-        }
+    /** Keeps a question until its turn: a fiber for each that waits for the bus would take 250 bytes. */
+    ask(packet: ds.Packet): void {
+        if (packet.isReport || packet.serviceIndex !== serviceIndex) return
+        const isAsked = this.questions.some(one => one.serviceCommand === packet.serviceCommand)
+        if (!isAsked && this.questions.length < maxQuestions) this.questions.push(packet)
+        raise(this.work)
     }
 
-    /** An event is sent three times, as a bus may lose packets; a newer phase does not wait for the rest of an older one. */
-    private async tellChanges(): Promise<void> {
+    /** Tells each phase. A newer one does not wait for the rest of an older one. */
+    private async run(): Promise<void> {
         let phase: number
         while (true) {
-            if (this.appliance.phase() === phase) await raised(this.changed)
+            while (this.appliance.phase() === phase) await this.rest(announceMs)
             phase = this.appliance.phase()
-            const packet = ds.Appliance.spec.lookup("phaseChanged").encode(phase)
-            await raw._serverSend(prepareEvent, packet)
+            const event = ds.Appliance.spec.lookup("phaseChanged").encode(phase)
+            await raw._serverSend(prepareEvent, event)
             for (const pauseMs of repeatsMs) {
-                await raw._serverSend(serviceIndex, packet)
-                await raised(this.changed, pauseMs)
+                await raw._serverSend(serviceIndex, event)
+                await this.rest(pauseMs)
                 if (this.appliance.phase() !== phase) break
             }
         }
     }
 
-    async answer(packet: ds.Packet): Promise<void> {
-        if (packet.isReport || packet.serviceIndex !== serviceIndex) return
+    /** For `timeMs`, or until there is something to do; answers what was asked, and announces the service when it is time. */
+    private async rest(timeMs: number): Promise<void> {
+        await raised(this.work, Math.min(timeMs, this.announceAtMs - ds.millis()))
+        while (this.questions.length > 0) await this.answer(this.questions.shift())
+        if (ds.millis() >= this.announceAtMs) await this.announce()
+    }
+
+    private async announce(): Promise<void> {
+        this.announceAtMs = ds.millis() + announceMs
+        if (this.announcements < steadyAnnouncements) this.announcements++
+        const flags = this.announcements | supportsAcknowledgement
+        const spec = ds.Control.spec.lookup("announce").response
+        await raw._serverSend(0, spec.encode([flags, 0, 0, ds.Appliance.spec.classIdentifier]))
+    }
+
+    private async answer(packet: ds.Packet): Promise<void> {
         ds.Appliance.spec.assign(packet)
         const value = packet.isRegGet && packet.spec ? this.valueOf(packet.spec.name) : undefined
         const answer = value === undefined ? packet.notImplemented() : packet.spec.encode(value)
@@ -102,5 +117,5 @@ export class ApplianceServer {
 }
 
 function listen(server: ApplianceServer): void {
-    raw._onServerPacket = async packet => await server.answer(packet)
+    raw._onServerPacket = async packet => server.ask(packet)
 }

@@ -10,9 +10,10 @@
 import type * as ds from "@devicescript/core"
 import { settings } from "@devicescript/settings"
 import { limits } from "../protocol/limits"
+import type { AgendaItem } from "../protocol/messages"
 import { isIdentifier, utf8Bytes } from "../protocol/text"
 import { unpackItem } from "./appliance/agenda"
-import type { AgendaItem } from "./appliance/answers"
+
 import type { Kept } from "./appliance/appliance"
 import { listen } from "./hear"
 import { newSignal, raise, raised } from "./mqtt/signal"

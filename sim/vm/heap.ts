@@ -21,6 +21,12 @@ export interface HeapUse {
     blocks: number
 }
 
+/** The whole memory of a machine as it was, and where in it the first block of the heap lies. */
+export interface HeapPicture {
+    memory: Uint8Array
+    firstBlock: number
+}
+
 /** Finds the heap once and measures it as often as asked. A restarted program may get another place; that is noticed. */
 export class HeapMeter {
     #chunk = 0
@@ -38,6 +44,11 @@ export class HeapMeter {
         const use = walk(words, this.#chunk)
         if (!use) this.#chunk = 0
         return use
+    }
+
+    /** Of the program that was measured last. */
+    picture(): HeapPicture {
+        return { memory: this.#instance.HEAPU8.slice(), firstBlock: (this.#chunk + 2) * 4 }
     }
 }
 

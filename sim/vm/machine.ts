@@ -9,7 +9,7 @@
 import { randomBytes } from "node:crypto"
 import type { Clock, Timer } from "../clock.ts"
 import { type Flash, flashBytes } from "./flash.ts"
-import { HeapMeter, type HeapUse } from "./heap.ts"
+import { HeapMeter, type HeapPicture, type HeapUse } from "./heap.ts"
 import { commandFrame, packetsOf, serviceIndexIn, services, setAutostart } from "./jacdac.ts"
 import { createInstance, type VmInstance, VmQuit } from "./module.ts"
 import type { SocketEvent, SocketPort } from "./socket.ts"
@@ -157,6 +157,11 @@ export class Machine {
     /** Undefined while no program runs. */
     heap(): HeapUse | undefined {
         return this.#state === "running" ? this.#heap.measure() : undefined
+    }
+
+    /** The memory as it is, to see whose the bytes of the heap are. Undefined while no program runs. */
+    heapPicture(): HeapPicture | undefined {
+        return this.heap() && this.#heap.picture()
     }
 
     #findManager(frame: Uint8Array): void {

@@ -3,9 +3,10 @@
  */
 
 import { limits } from "../../protocol/limits"
+import type { AgendaItem } from "../../protocol/messages"
 import { utf8Bytes } from "../../protocol/text"
 import { toJson } from "../json"
-import { type AgendaItem, hasShape, itemNote } from "./answers"
+import { hasShape, itemNote, ownRecord } from "./answers"
 
 /** A setting holds about 220 bytes. */
 const settingBytes = 210
@@ -26,7 +27,7 @@ export function isSameItem(a: AgendaItem | undefined, b: AgendaItem | undefined)
 
 /** The session in a setting's value, or undefined: flash is an outside input. */
 export function unpackItem(value: any): AgendaItem | undefined {
-    return hasShape(itemNote, value) ? value : undefined
+    return hasShape(itemNote, value) ? ownRecord(value) : undefined
 }
 
 /**

@@ -12,50 +12,6 @@
 import { utf8Bytes } from "../../protocol/text"
 import { lookUp } from "../table"
 
-// The types of protocol/messages.ts once more: even an import of a type would bring the shapes into the program.
-// The test of this file fails to compile when they differ.
-
-export interface AgendaItem {
-    sid: string
-    title: string
-    from: string
-    mine: number
-    start: number
-    end: number
-    state: string
-}
-
-export interface Agenda {
-    n: number
-    nowMs: number
-    list: AgendaItem[]
-    more: number
-}
-
-export interface Candidate {
-    rs: string
-    ip: string
-    port: number
-    load: number
-}
-
-export interface DirectoryEntry {
-    id: string
-    name: string
-    kind: string
-}
-
-export interface JoinDone {
-    re: number
-    sid: string
-    ip: string
-    port: number
-    ssrc: number
-    pt: number
-    frameMs: number
-    people: number
-}
-
 const longestCode = 24
 
 // A parsed object brings its own copy of each field's name. What is kept is copied to objects whose names, and the most
@@ -68,13 +24,13 @@ function usual(text: string): string {
     return at < 0 ? text : usualValues[at]
 }
 
-export function ownItem(item: AgendaItem): AgendaItem {
-    const { sid, title, from, mine, start, end } = item
-    return { sid, title, from, mine, start, end, state: usual(item.state) }
-}
-
-export function ownEntry(entry: DirectoryEntry): DirectoryEntry {
-    return { id: entry.id, name: entry.name, kind: usual(entry.kind) }
+/** What is kept of a record of a list: a session, a candidate or an entry of the directory, not checked yet. */
+export function ownRecord(record: any): any {
+    const { sid, rs, title, from, mine } = record
+    if (sid !== undefined)
+        return { sid, title, from, mine, start: record.start, end: record.end, state: usual(record.state) }
+    if (rs !== undefined) return { rs, ip: record.ip, port: record.port, load: record.load }
+    return { id: record.id, name: record.name, kind: usual(record.kind) }
 }
 
 export const itemNote = "{sid:t1~24,title:t0~48,from:t0~48,mine:i0~1,start:i0~32503680000,end:i0~32503680000,state:o}"
@@ -107,17 +63,26 @@ export function messageNote(verb: string): string {
     return lookUp(messageNotes, verb, "")
 }
 
+/** Characters of a note: `note[at]` would make a text of each. */
+enum Sign {
+    Comma = 44,
+    Colon = 58,
+    Question = 63,
+    Integer = 105,
+    Code = 111,
+    Text = 116,
+    Record = 123,
+    RecordEnd = 125,
+}
+
 /** Reads a note against a value; `at` is where it is in the note. */
 class Checker {
-    note: string
-    at = 0
+    private at = 0
 
-    constructor(note: string) {
-        this.note = note
-    }
+    constructor(private note: string) {}
 
-    private skip(character: string): boolean {
-        if (this.note[this.at] !== character) return false
+    private skip(character: Sign): boolean {
+        if (this.note.charCodeAt(this.at) !== character) return false
         this.at++
         return true
     }
@@ -135,23 +100,29 @@ class Checker {
 
     private name(): string {
         const from = this.at
-        while (this.note[this.at] !== ":" && this.note[this.at] !== "?") this.at++
+        let sign = this.note.charCodeAt(this.at)
+        while (sign !== Sign.Colon && sign !== Sign.Question) {
+            this.at++
+            sign = this.note.charCodeAt(this.at)
+        }
         return this.note.slice(from, this.at)
     }
 
     /** Whether `value` has the shape that starts here; an absent value only moves past it. */
     fits(value: any, isAbsent: boolean): boolean {
-        const kind = this.note[this.at++]
-        if (kind === "{") return this.record(value, isAbsent)
-        if (kind === "o") return isAbsent || (typeof value === "string" && value !== "" && value.length <= longestCode)
+        const kind = this.note.charCodeAt(this.at)
+        this.at++
+        if (kind === Sign.Record) return this.record(value, isAbsent)
+        if (kind === Sign.Code)
+            return isAbsent || (typeof value === "string" && value !== "" && value.length <= longestCode)
         const min = this.number()
         this.at++
         const max = this.number()
         const isInteger = typeof value === "number" && Math.round(value) === value
-        if (kind === "i") return isAbsent || (isInteger && value >= min && value <= max)
+        if (kind === Sign.Integer) return isAbsent || (isInteger && value >= min && value <= max)
         // A character takes at least one byte, so the cheap test goes first.
         const isText = typeof value === "string" && value.length >= min && value.length <= max
-        if (kind === "t") return isAbsent || (isText && utf8Bytes(value) <= max)
+        if (kind === Sign.Text) return isAbsent || (isText && utf8Bytes(value) <= max)
         return this.list(value, isAbsent, min, max)
     }
 
@@ -169,10 +140,10 @@ class Checker {
 
     private record(value: any, isAbsent: boolean): boolean {
         let isFitting = isAbsent || (typeof value === "object" && value !== null && !Array.isArray(value))
-        while (!this.skip("}")) {
-            this.skip(",")
+        while (!this.skip(Sign.RecordEnd)) {
+            this.skip(Sign.Comma)
             const name = this.name()
-            const isOptional = this.skip("?")
+            const isOptional = this.skip(Sign.Question)
             this.at++
             const field = isFitting && !isAbsent ? value[name] : undefined
             const isMissing = field === undefined || field === null

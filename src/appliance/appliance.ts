@@ -5,21 +5,13 @@
  */
 
 import { limits } from "../../protocol/limits"
+import type { Agenda, AgendaItem, DirectoryEntry } from "../../protocol/messages"
 import { parseTopic, stateTopic } from "../../protocol/topics"
 import { toJson } from "../json"
 import { parseJson } from "../mqtt/text"
 import type { Request } from "../requests"
 import { isDue, isOver, isSameItem, packItem } from "./agenda"
-import {
-    type Agenda,
-    type AgendaItem,
-    type DirectoryEntry,
-    doneNote,
-    hasShape,
-    messageNote,
-    ownEntry,
-    ownItem,
-} from "./answers"
+import { doneNote, hasShape, messageNote, ownRecord } from "./answers"
 import { Call } from "./call"
 import { Context, type Identity } from "./context"
 import { Link } from "./link"
@@ -53,9 +45,7 @@ export class Appliance {
         this.link = new Link(this.context)
         this.call = new Call(this.context, this.link, kept.muted, kept.volume)
         this.agenda = kept.agenda
-        const call = this.call
-        this.link.onAttached = () => call.on(CallEvent.Attached)
-        this.link.onLost = () => call.on(CallEvent.SoundLost)
+        tie(this.link, this.call)
     }
 
     phase(): Phase {
@@ -106,7 +96,7 @@ export class Appliance {
         const where = parseTopic(topic)
         const isOurs =
             where && where.id === this.context.identity.id && payload.length <= limits.messageToApplianceBytes
-        const value = isOurs ? parseJson(payload) : undefined
+        const value = isOurs ? parseJson(payload, ownRecord) : undefined
         if (!where || !hasShape(messageNote(where.verb), value)) {
             this.malformed++
             return
@@ -161,7 +151,7 @@ export class Appliance {
             case "leave":
                 return call.on(CallEvent.Left)
             case "directory":
-                this.directory = answer.list.map(ownEntry)
+                this.directory = answer.list
                 this.hasMoreDirectory = answer.next !== undefined
                 return
             case "book":
@@ -202,7 +192,7 @@ export class Appliance {
         if (agenda.n < this.agendaVersion) return
         this.agendaVersion = agenda.n
         const before = this.agenda
-        this.agenda = agenda.list.map(ownItem)
+        this.agenda = agenda.list
         this.more = agenda.more
         const call = this.call
         const isListed = agenda.list.some(item => item.sid === call.sid && item.state !== "ended")
@@ -328,4 +318,10 @@ export class Appliance {
         }
         context.flush()
     }
+}
+
+/** By itself: functions keep all that stands around them, which in the constructor is what was kept in flash. */
+function tie(link: Link, call: Call): void {
+    link.onAttached = () => call.on(CallEvent.Attached)
+    link.onLost = () => call.on(CallEvent.SoundLost)
 }

@@ -4,8 +4,8 @@
  */
 
 import { limits } from "../../protocol/limits"
+import type { AgendaItem, JoinDone } from "../../protocol/messages"
 import { ipv4ToInt } from "../../protocol/text"
-import type { AgendaItem, JoinDone } from "./answers"
 import type { Context } from "./context"
 import type { Link } from "./link"
 import { CallEvent, callAction, Phase } from "./phases"
@@ -19,15 +19,11 @@ const maxDismissed = 8
 const volumeRestsMs = 3000
 
 export class Call {
-    context: Context
-    link: Link
     phase: Phase = Phase.Idle
     /** The session that it is in, or on the way into or out of; "" when there is none. */
     sid = ""
     title = ""
     people = 0
-    muted: boolean
-    volume: number
     /** The session that a person is being reminded of. */
     reminder: AgendaItem | undefined
     remindedAtMs = 0
@@ -38,15 +34,16 @@ export class Call {
     private retryAtMs = -1
     private attempt = 0
     private verifiedAtMs = 0
-    private leg: { ssrc: number; ip: string; port: number } | undefined
+    /** Where the sound goes and comes from; "" when it is closed. */
+    private leg = ""
     private dismissed: string[] = []
 
-    constructor(context: Context, link: Link, muted: boolean, volume: number) {
-        this.context = context
-        this.link = link
-        this.muted = muted
-        this.volume = volume
-    }
+    constructor(
+        private context: Context,
+        private link: Link,
+        public muted: boolean,
+        public volume: number,
+    ) {}
 
     on(event: CallEvent) {
         switch (callAction(this.phase, event)) {
@@ -88,17 +85,16 @@ export class Call {
         const context = this.context
         const ip = ipv4ToInt(answer.ip)
         if (ip < 0) return this.notJoined("malformed", "maker", 0)
-        const isNew =
-            !this.leg || this.leg.ssrc !== answer.ssrc || this.leg.ip !== answer.ip || this.leg.port !== answer.port
+        const { ssrc, port, pt, frameMs } = answer
+        const leg = `${ssrc} ${ip} ${port}`
         this.people = answer.people
         this.attempt = 0
-        if (isNew) {
+        if (leg !== this.leg) {
             // The microphone's state goes first: an open leg must never begin louder than it should.
             this.writeEngine()
-            const { ssrc, port, pt, frameMs } = answer
             context.effects.push({ type: "open", ssrc, ip, port, payloadType: pt, frameMs })
         }
-        this.leg = { ssrc: answer.ssrc, ip: answer.ip, port: answer.port }
+        this.leg = leg
         if (this.phase === Phase.InSession) return
         this.phase = Phase.InSession
         this.isRejoining = false
@@ -144,7 +140,7 @@ export class Call {
     toggleMute(): void {
         this.muted = !this.muted
         const effects = this.context.effects
-        effects.push({ type: "muted", on: this.muted })
+        effects.push({ type: "muted", isMuted: this.muted })
         effects.push({ type: "save", key: "muted" })
     }
 
@@ -157,13 +153,13 @@ export class Call {
 
     /** The engine tells its microphone's state: it may have restarted, or another hand may be at it. */
     engineMuted(on: boolean): void {
-        if (on !== this.muted) this.context.effects.push({ type: "muted", on: this.muted })
+        if (on !== this.muted) this.context.effects.push({ type: "muted", isMuted: this.muted })
     }
 
     mediaAppeared(): void {
         this.writeEngine()
         // It may be the same engine, with a leg open that this boot knows nothing of.
-        if (!this.leg) this.context.effects.push({ type: "close" })
+        if (this.leg === "") this.context.effects.push({ type: "close" })
         if (this.link.isAttached()) this.on(CallEvent.Attached)
     }
 
@@ -212,8 +208,8 @@ export class Call {
         if (this.phase === Phase.InSession || this.isRejoining) {
             this.isRejoining = true
             this.context.requests.drop("join")
-            if (this.leg) this.context.effects.push({ type: "close" })
-            this.leg = undefined
+            if (this.leg !== "") this.context.effects.push({ type: "close" })
+            this.leg = ""
         }
         this.phase = Phase.Joining
     }
@@ -234,7 +230,7 @@ export class Call {
         effects.push({ type: "close" })
         effects.push({ type: "save", key: "session" })
         this.context.requests.drop("join")
-        this.leg = undefined
+        this.leg = ""
         this.isRejoining = false
         this.retryAtMs = -1
         this.sid = ""
@@ -242,7 +238,7 @@ export class Call {
     }
 
     private writeEngine() {
-        this.context.effects.push({ type: "muted", on: this.muted })
+        this.context.effects.push({ type: "muted", isMuted: this.muted })
         this.context.effects.push({ type: "volume", level: this.volume })
     }
 }

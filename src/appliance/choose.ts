@@ -2,7 +2,7 @@
  * Chooses the routing server among probed candidates: the best one and a warm spare. Owns the cost; never probes.
  */
 
-import type { Candidate } from "./answers"
+import type { Candidate } from "../../protocol/messages"
 
 /** A loaded server delays more than its probes show; at full load this much. */
 const loadPenaltyUs = 40000

@@ -15,7 +15,7 @@ export type Effect =
     | { type: "probe"; tag: number; ip: number; port: number }
     /** Port 0 stops watching. */
     | { type: "watch"; ip: number; port: number }
-    | { type: "muted"; on: boolean }
+    | { type: "muted"; isMuted: boolean }
     | { type: "volume"; level: number }
     /** Keep what `Appliance.kept(key)` says when its turn has come. */
     | { type: "save"; key: string }
@@ -42,9 +42,6 @@ export interface Identity {
 }
 
 export class Context {
-    identity: Identity
-    /** Random numbers in 0..1. */
-    private random: () => number
     /** The device's own milliseconds, as of the event in hand. */
     nowMs = 0
     clock = new Clock()
@@ -57,10 +54,11 @@ export class Context {
     mediaIp = ""
     mediaPort = 0
 
-    constructor(identity: Identity, random: () => number) {
-        this.identity = identity
-        this.random = random
-    }
+    /** `random` gives numbers in 0..1. */
+    constructor(
+        public identity: Identity,
+        private random: () => number,
+    ) {}
 
     /** Server time in Unix seconds, or -1 while it is not known. */
     nowSeconds(): number {
@@ -75,10 +73,8 @@ export class Context {
 
     /** Publishes the requests whose time has come. */
     flush(): void {
-        const due = this.requests.due(this.nowMs)
-        for (let i = 0; i < due.length; i++) {
-            const request = due[i]
-            const id = this.identity.id
+        const id = this.identity.id
+        for (const request of this.requests.due(this.nowMs)) {
             const { server, verb } = request
             const topic = server === "" ? toGroupTopic("ep", id, verb) : endpointToServerTopic(id, server, verb)
             this.effects.push({ type: "publish", topic, payload: toJson(request.body), retain: false })

@@ -4,14 +4,13 @@
  */
 
 import { limits, protocolVersion } from "../../protocol/limits"
+import type { Candidate } from "../../protocol/messages"
 import { ipv4ToInt } from "../../protocol/text"
-import type { Candidate } from "./answers"
 import { costUs, type Probed, ranked, unprobed } from "./choose"
 import type { Context } from "./context"
 import { LinkEvent, linkAction, Phase } from "./phases"
 
 export class Link {
-    context: Context
     phase: Phase = Phase.Connecting
     isOnline = false
     /** Why the broker refused, as its return code. */
@@ -33,8 +32,7 @@ export class Link {
     private retryAtMs = -1
     private attempt = 0
 
-    constructor(context: Context) {
-        this.context = context
+    constructor(private context: Context) {
         if (context.identity.id === "") this.phase = Phase.Unprovisioned
     }
 

@@ -5,6 +5,7 @@
  */
 
 import * as ds from "@devicescript/core"
+import { limits } from "../../protocol/limits"
 import { intToIpv4 } from "../../protocol/text"
 import { showLight } from "../board"
 import { listen } from "../hear"
@@ -30,13 +31,14 @@ export interface Roles {
     media: ds.MediaEngine
 }
 
-const probesPerCandidate = 3
-const watchIntervalMs = 200
 /** Nothing that the appliance waits for is more urgent than this. */
 const turnMs = 250
 const checkEngineMs = 2000
 /** A screen on I2C takes some milliseconds for a picture. */
 const screenMs = 40
+const toneMs = 150
+/** Which part of its period a tone is on: how loud it is. */
+const toneOn = 0.15
 /** Writing this to `streaming_samples` asks a sensor for its next so many readings. */
 const streamingReports = 199
 const setStreaming = 0x2003
@@ -44,10 +46,6 @@ const setStreaming = 0x2003
 const maxMediaQueue = 24
 
 export class Runner {
-    private appliance: Appliance
-    private panel: Panel
-    client: MqttClient
-    roles: Roles
     private server: ApplianceServer
     private work = newSignal()
     private mediaWork = newSignal()
@@ -69,11 +67,12 @@ export class Runner {
     /** Of the knob; undefined before its first reading. */
     private position: number
 
-    constructor(appliance: Appliance, panel: Panel, client: MqttClient, roles: Roles) {
-        this.appliance = appliance
-        this.panel = panel
-        this.client = client
-        this.roles = roles
+    constructor(
+        private appliance: Appliance,
+        private panel: Panel,
+        public client: MqttClient,
+        private roles: Roles,
+    ) {
         this.server = new ApplianceServer(appliance, client)
     }
 
@@ -170,7 +169,7 @@ export class Runner {
     private carryOut(effect: Effect): void {
         switch (effect.type) {
             case "publish":
-                this.client.post(effect.topic, effect.payload, effect.retain)
+                this.client.publish(effect.topic, effect.payload, effect.retain)
                 return
             case "save":
                 if (this.saveQueue.indexOf(effect.key) < 0) this.saveQueue.push(effect.key)
@@ -187,7 +186,8 @@ export class Runner {
         const view = viewOf(this.panel)
         const text = view.lines.join("\n")
         if (text !== this.text || view.led !== this.color || view.sound !== this.sound) raise(this.panelWork)
-        this.text = text
+        // An equal text stays the one that is shown: two would lie in the heap.
+        if (text !== this.text) this.text = text
         this.color = view.led
         this.sound = view.sound
         this.pitch = view.pitch
@@ -214,7 +214,9 @@ export class Runner {
             }
             if (this.sound !== sound) {
                 sound = this.sound
-                if (sound !== "" && buzzer.isBound) await buzzer.playNote(this.pitch, 0.3, 150)
+                // Not by `playNote`, which is 170 bytes of heap: for how many microseconds of each period the tone is on.
+                const periodUs = 1000000 / this.pitch
+                if (sound !== "" && buzzer.isBound) await buzzer.playTone(periodUs, periodUs * toneOn, toneMs)
             }
             await ds.sleep(screenMs)
         }
@@ -246,7 +248,7 @@ export class Runner {
     private async command(media: ds.MediaEngine, effect: Effect): Promise<void> {
         switch (effect.type) {
             case "muted":
-                return await media.muted.write(effect.on)
+                return await media.muted.write(effect.isMuted)
             case "volume":
                 return await media.volume.write(effect.level)
             case "open":
@@ -254,9 +256,9 @@ export class Runner {
             case "close":
                 return await media.close()
             case "probe":
-                return await media.probe(effect.tag, effect.ip, effect.port, probesPerCandidate)
+                return await media.probe(effect.tag, effect.ip, effect.port, limits.probesPerCandidate)
             case "watch":
-                return await media.watch(effect.ip, effect.port, watchIntervalMs)
+                return await media.watch(effect.ip, effect.port, limits.watchIntervalMs)
         }
     }
 

@@ -1,5 +1,5 @@
 /**
- * The firmware's MQTT 3.1.1 client: one connection, one subscription, QoS 0 and 1.
+ * The firmware's MQTT 3.1.1 client: one connection, one subscription, QoS 1 out, QoS 0 and 1 in.
  *
  * Owns the connection's life: connect, keep alive, give up, back off, come back. Never looks into a payload and never
  * throws: what goes wrong is a counter, a callback with a code, or a `false`.
@@ -111,14 +111,14 @@ export class MqttClient {
     constructor(options: MqttOptions) {
         this.options = options
         this.parser = new PacketParser(topicBytesLimit, options.maxPayloadBytes)
-        this.inbox = new Inbox(options.inbox.messages, options.inbox.bytes)
+        this.inbox = new Inbox(options.inboxMessages, options.inboxBytes)
         this.onMessage = async () => {}
         this.onConnected = async () => {}
         this.onDisconnected = () => {}
         this.onRefused = () => {}
     }
 
-    /** Messages received, published (QoS 1: acknowledged), refused (too long), reconnects, messages given up. */
+    /** Messages received, published (and acknowledged), refused (too long), reconnects, messages given up. */
     counters(): { received: number; published: number; refused: number; reconnects: number; dropped: number } {
         return {
             received: this.received,
@@ -151,36 +151,17 @@ export class MqttClient {
         this.outbox.giveUpAll()
     }
 
-    /** Ends the connection and the waiting between attempts: the network or the settings have changed. */
-    reconnectNow(): void {
-        this.backoff.reset()
-        this.end(Why.Asked)
-        raise(this.wake)
-    }
-
     /**
-     * QoS 1: true when the broker has acknowledged it, however many reconnects later; until then the caller's fiber
-     * waits. QoS 0: true when it was written. False at once when it is too long,
-     * the outbox is full, the client is stopped, or QoS 0 finds no connection.
+     * Publishes at QoS 1, however many reconnects it takes. What it gives knows its fate; undefined when it was not taken:
+     * it is too long, the outbox is full, or the client is stopped.
      */
-    async publish(topic: string, payload: string | Buffer, qos: 0 | 1, retain: boolean): Promise<boolean> {
-        const item = this.enqueue(topic, payload, qos, retain)
-        return item ? await this.outbox.settled(item) : false
-    }
-
-    /** As `publish` at QoS 1, for whoever does not wait for its fate: whether it was taken. Costs no fiber. */
-    post(topic: string, payload: string, retain: boolean): boolean {
-        return this.enqueue(topic, payload, 1, retain) !== undefined
-    }
-
-    private enqueue(topic: string, payload: string | Buffer, qos: 0 | 1, retain: boolean): Outgoing {
+    publish(topic: string, payload: string | Buffer, retain: boolean): Outgoing {
         const topicBytes = Buffer.from(topic)
         const payloadBytes = typeof payload === "string" ? Buffer.from(payload) : payload
         if (topicBytes.length < 1 || topicBytes.length > topicBytesLimit) return undefined
         if (payloadBytes.length > this.options.maxPayloadBytes) return undefined
-        if (!this.running || (qos === 0 && !this.up)) return undefined
-        if (!this.outbox.hasRoom(topicBytes.length + payloadBytes.length + 8)) return undefined
-        const item = this.outbox.add(topicBytes, payloadBytes, qos, retain)
+        if (!this.running || !this.outbox.hasRoom(topicBytes.length + payloadBytes.length + 8)) return undefined
+        const item = this.outbox.add(topicBytes, payloadBytes, retain)
         raise(this.toWrite)
         return item
     }
@@ -352,7 +333,7 @@ export class MqttClient {
     /** Until the next attempt; hardly any time when the last connection ended because we wanted it to. */
     private delayMs(): number {
         const why = this.why
-        if (why === Why.Forgotten || why === Why.Asked || why === Why.InboxFull) return settleMs
+        if (why === Why.Forgotten || why === Why.InboxFull) return settleMs
         return this.backoff.nextMs(why === Why.Refused, ds.millis())
     }
 
@@ -426,7 +407,7 @@ export class MqttClient {
     /** With `item`, or with the news that the connection is up when there is none. */
     private async callApplication(item: Incoming): Promise<void> {
         try {
-            if (item) await this.onMessage(item.topic, item.payload)
+            if (item) await this.onMessage(item.topic, item.takePayload())
             else await this.onConnected()
         } catch (error) {
             this.failed(error)

@@ -6,19 +6,31 @@
  * connection, and the broker delivers all of it again, in order. Never calls the application.
  */
 
-export class Incoming {
-    /** Undefined for a refused message, which only waits to be acknowledged. */
-    topic: string
-    payload: Buffer
-    bytes: number
-    /** 0 at QoS 0. */
-    packetId: number
-    /** The connection that it came in: only there can it be acknowledged. */
-    attempt: number
-}
-
 /** What an entry costs beside its topic and payload. */
 const entryBytes = 96
+
+export class Incoming {
+    bytes: number
+
+    constructor(
+        /** Undefined for a refused message, which only waits to be acknowledged. */
+        public topic: string,
+        private payload: Buffer,
+        /** 0 at QoS 0. */
+        public packetId: number,
+        /** The connection that it came in: only there can it be acknowledged. */
+        public attempt: number,
+    ) {
+        this.bytes = entryBytes + (payload ? payload.length + topic.length : 0)
+    }
+
+    /** For whoever handles the message, who alone decides from then on how long it stays in memory. */
+    takePayload(): Buffer {
+        const payload = this.payload
+        this.payload = undefined
+        return payload
+    }
+}
 
 export class Inbox {
     /** A QoS 1 message found no room in this connection. */
@@ -28,33 +40,25 @@ export class Inbox {
 
     private items: Incoming[] = []
     private bytes = 0
-    private messagesLimit: number
-    private bytesLimit: number
 
-    constructor(messagesLimit: number, bytesLimit: number) {
-        this.messagesLimit = messagesLimit
-        this.bytesLimit = bytesLimit
-    }
+    constructor(
+        private messagesLimit: number,
+        private bytesLimit: number,
+    ) {}
 
     /** Whether it was taken. */
     add(topic: string, payload: Buffer, packetId: number, attempt: number): boolean {
         const qos1 = packetId > 0
         if (qos1 && this.overflowed) return false
-        const bytes = entryBytes + (payload ? payload.length + topic.length : 0)
-        const full = this.items.length >= this.messagesLimit || this.bytes + bytes > this.bytesLimit
+        const item = new Incoming(topic, payload, packetId, attempt)
+        const full = this.items.length >= this.messagesLimit || this.bytes + item.bytes > this.bytesLimit
         if (full && this.items.length > 0) {
             if (qos1) this.overflowed = true
             else this.dropped++
             return false
         }
-        const item = new Incoming()
-        item.topic = topic
-        item.payload = payload
-        item.bytes = bytes
-        item.packetId = packetId
-        item.attempt = attempt
         this.items.push(item)
-        this.bytes += bytes
+        this.bytes += item.bytes
         return true
     }
 

@@ -11,7 +11,8 @@ export interface MqttOptions extends ConnectFields {
     /** Largest payload, in and out. */
     maxPayloadBytes: number
     /** What may wait for `onMessage`. More is not lost at QoS 1: the broker delivers it again. */
-    inbox: { messages: number; bytes: number }
+    inboxMessages: number
+    inboxBytes: number
 }
 
 /** Why a connection, or an attempt at one, ended. */
@@ -19,8 +20,6 @@ export enum Why {
     None = 0,
     /** `stop` was called. */
     Stopped = 1,
-    /** `reconnectNow` was called. */
-    Asked = 2,
     /** No network, nobody listens there, or no answer in time. */
     Unreachable = 3,
     /** The broker or the network closed it. */

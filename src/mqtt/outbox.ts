@@ -8,7 +8,7 @@
 import * as ds from "@devicescript/core"
 import { encodePublish, stamp } from "./packet"
 
-enum Fate {
+export enum Fate {
     Open = 0,
     Done = 1,
     GivenUp = 2,
@@ -17,16 +17,21 @@ enum Fate {
 export class Outgoing {
     packet: Buffer
     payloadBytes: number
-    qos: number
     /** 0 until it is first sent. */
     packetId = 0
     /** The connection in which it was last written, and when. */
     attempt = 0
     sentMs = 0
     tries = 0
-    fate = Fate.Open
-    /** Who waits for its fate. */
-    fiber: ds.Fiber
+    private settledAs = Fate.Open
+
+    settle(fate: Fate): void {
+        this.settledAs = fate
+    }
+
+    fate(): Fate {
+        return this.settledAs
+    }
 }
 
 const messagesLimit = 16
@@ -36,9 +41,9 @@ const inFlightLimit = 8
 const triesLimit = 10
 
 export class Outbox {
-    /** Acknowledged at QoS 1, written at QoS 0. */
+    /** Acknowledged. */
     published = 0
-    /** Given up: QoS 0 without a connection, or the broker closed the connection each time. */
+    /** Given up: the broker closed the connection each time. */
     dropped = 0
 
     private items: Outgoing[] = []
@@ -49,21 +54,13 @@ export class Outbox {
         return this.items.length < messagesLimit && this.bytes + bytes <= bytesLimit
     }
 
-    add(topic: Buffer, payload: Buffer, qos: number, retain: boolean): Outgoing {
+    add(topic: Buffer, payload: Buffer, retain: boolean): Outgoing {
         const item = new Outgoing()
-        item.packet = encodePublish(topic, payload, qos, retain)
+        item.packet = encodePublish(topic, payload, 1, retain)
         item.payloadBytes = payload.length
-        item.qos = qos
         this.items.push(item)
         this.bytes += item.packet.length
         return item
-    }
-
-    /** Waits for the fate of `item`: whether the broker has it (QoS 1), whether it was written (QoS 0). */
-    async settled(item: Outgoing): Promise<boolean> {
-        item.fiber = ds.Fiber.self()
-        while (item.fate === Fate.Open) await ds.suspend()
-        return item.fate === Fate.Done
     }
 
     /** The next packet to write in connection `attempt`, or undefined while there is none or the window is full. */
@@ -71,10 +68,7 @@ export class Outbox {
         let inFlight = 0
         for (const item of this.items) {
             if (item.attempt === attempt) inFlight++
-            else if (item.qos === 0) {
-                this.settle(item, Fate.Done)
-                return item.packet
-            } else if (inFlight >= inFlightLimit) return undefined
+            else if (inFlight >= inFlightLimit) return undefined
             else {
                 if (item.packetId === 0) item.packetId = this.freePacketId()
                 stamp(item.packet, item.payloadBytes, item.packetId, item.tries > 0)
@@ -101,9 +95,8 @@ export class Outbox {
         return !!item && item.attempt === attempt && ds.millis() - item.sentMs > limitMs
     }
 
-    /** The connection is over: what was not acknowledged stays, in order; QoS 0 does not. */
+    /** The connection is over: what was not acknowledged stays, in order. */
     disconnected(): void {
-        for (const item of this.items.slice()) if (item.qos === 0) this.settle(item, Fate.GivenUp)
         const first = this.items[0]
         if (!first || first.tries < triesLimit) return
         this.settle(first, Fate.GivenUp)
@@ -117,22 +110,15 @@ export class Outbox {
     private settle(item: Outgoing, fate: Fate): void {
         this.items.insert(this.items.indexOf(item), -1)
         this.bytes -= item.packet.length
-        item.fate = fate
         if (fate === Fate.Done) this.published++
         else this.dropped++
-        if (item.fiber?.suspended) item.fiber.resume(undefined)
+        item.settle(fate)
     }
 
     /** 1..65535 and not in flight: 0 is no identifier, and a second message under one would be acknowledged by the first. */
     private freePacketId(): number {
-        let id = this.lastPacketId
-        let taken = true
-        while (taken) {
-            id = id >= 65535 ? 1 : id + 1
-            taken = false
-            for (const item of this.items) if (item.packetId === id) taken = true
-        }
+        const id = this.lastPacketId >= 65535 ? 1 : this.lastPacketId + 1
         this.lastPacketId = id
-        return id
+        return this.items.some(item => item.packetId === id) ? this.freePacketId() : id
     }
 }

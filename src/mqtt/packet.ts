@@ -15,7 +15,8 @@ export interface ConnectFields {
     secret: string
     keepaliveSeconds: number
     /** Published by the broker, QoS 1 and retained, when the connection ends without a goodbye. */
-    will?: { topic: string; payload: string }
+    willTopic?: string
+    willPayload?: string
 }
 
 export enum Parsed {
@@ -61,9 +62,9 @@ export function encodeConnect(fields: ConnectFields, cleanSession: boolean): Buf
     // User name and password, then perhaps the clean session and a Will (retained, QoS 1).
     let flags = 0xc0
     if (cleanSession) flags |= 0x02
-    if (fields.will) {
+    if (fields.willTopic) {
         flags |= 0x2c
-        texts.push(Buffer.from(fields.will.topic), Buffer.from(fields.will.payload))
+        texts.push(Buffer.from(fields.willTopic), Buffer.from(fields.willPayload ?? ""))
     }
     texts.push(Buffer.from(fields.id), Buffer.from(fields.secret))
     let length = 10
@@ -128,8 +129,6 @@ export class PacketParser {
     code = 0
     sessionPresent = false
 
-    private topicLimitBytes: number
-    private payloadLimitBytes: number
     private piece: Buffer = nothing
     private at = 0
     /** The first byte of the packet under way, -1 between packets. */
@@ -143,10 +142,10 @@ export class PacketParser {
     /** Bytes of it that have come. */
     private have = 0
 
-    constructor(topicLimitBytes: number, payloadLimitBytes: number) {
-        this.topicLimitBytes = topicLimitBytes
-        this.payloadLimitBytes = payloadLimitBytes
-    }
+    constructor(
+        private topicLimitBytes: number,
+        private payloadLimitBytes: number,
+    ) {}
 
     /** Forgets everything: a new stream begins. */
     reset(): void {

@@ -12,6 +12,8 @@ const quote = 34
 const backslash = 92
 /** Our messages nest three deep. */
 const depthLimit = 8
+/** A record in the list of a message. */
+const recordDepth = 3
 
 /** Whether all of `bytes` is UTF-8: nothing cut off, overlong, a surrogate or beyond U+10FFFF. */
 export function isUtf8(bytes: Buffer): boolean {
@@ -41,34 +43,64 @@ export function isUtf8(bytes: Buffer): boolean {
     return true
 }
 
-/** The value that `payload` is as JSON, or undefined when it is none or one that the VM must not see. */
-export function parseJson(payload: Buffer): any {
-    if (!isUtf8(payload) || !isHarmless(payload)) return undefined
-    try {
-        return JSON.parse(payload.toString())
-    } catch (_error) {
-        return undefined
-    }
-}
-
-/** Malformed text may pass: of that `JSON.parse` says so itself. */
-function isHarmless(json: Buffer): boolean {
+/**
+ * The value that `payload` is as JSON, or undefined when it is none or one that the VM must not see.
+ *
+ * With `own`, each record of its `list` is parsed by itself and replaced by what `own` makes of it: a parsed record brings
+ * its own copy of every name, and a list of them with the text that they come from would be 4 KB at a time.
+ */
+export function parseJson(payload: Buffer, own?: (record: any) => any): any {
+    if (!isUtf8(payload)) return undefined
+    const records: any[] = []
+    /** The text before `from`, with a number in place of each record. */
+    let text = ""
+    let from = 0
+    let start = -1
     let depth = 0
     let inText = false
-    for (let i = 0; i < json.length; i++) {
-        const byte = json[i]
+    for (let i = 0; i < payload.length; i++) {
+        const byte = payload[i]
         if (byte === quote) inText = !inText
         else if (inText) {
             if (byte === backslash) {
                 i++
-                if (json[i] === 0x75 && isNoCharacter(json, i + 1)) return false
+                if (payload[i] === 0x75 && isNoCharacter(payload, i + 1)) return undefined
             }
         } else if (byte === 0x5b || byte === 0x7b) {
             depth++
-            if (depth > depthLimit) return false
-        } else if (byte === 0x5d || byte === 0x7d) depth--
+            if (depth > depthLimit) return undefined
+            if (own && depth === recordDepth && byte === 0x7b) start = i
+        } else if (byte === 0x5d || byte === 0x7d) {
+            depth--
+            if (!own || start < 0 || depth >= recordDepth) continue
+            const record = parsed(payload.slice(start, i + 1).toString())
+            if (!record) return undefined
+            text += `${payload.slice(from, start).toString()}${records.length}`
+            records.push(own(record))
+            from = i + 1
+            start = -1
+        }
     }
-    return true
+    const value = parsed(text + payload.slice(from).toString())
+    if (records.length > 0 && value && Array.isArray(value.list)) value.list = takeRecords(value.list, records)
+    return value
+}
+
+/** Each record once, so that a number that was in the list itself stands for none. */
+function takeRecords(places: number[], records: any[]): any[] {
+    return places.map(place => {
+        const record = records[place]
+        records[place] = undefined
+        return record
+    })
+}
+
+function parsed(text: string): any {
+    try {
+        return JSON.parse(text)
+    } catch (_error) {
+        return undefined
+    }
 }
 
 /** Whether "fffe" or "ffff", in any case, stands at `at`. */

@@ -7,8 +7,8 @@
  */
 
 import { limits } from "../../protocol/limits"
+import type { AgendaItem } from "../../protocol/messages"
 import { isDue } from "../appliance/agenda"
-import type { AgendaItem } from "../appliance/answers"
 import type { Appliance } from "../appliance/appliance"
 import { CallEvent, Phase } from "../appliance/phases"
 
@@ -42,7 +42,6 @@ const statusRows = 6
 const idleMs = 30000
 
 export class Panel {
-    appliance: Appliance
     page: Page = Page.Home
     cursor = 0
     /** The session on the page `Item`. */
@@ -54,9 +53,7 @@ export class Panel {
     private startSeconds = 0
     private touchedAtMs = 0
 
-    constructor(appliance: Appliance) {
-        this.appliance = appliance
-    }
+    constructor(public appliance: Appliance) {}
 
     press(button: Button): void {
         const appliance = this.appliance
@@ -154,20 +151,16 @@ export class Panel {
 
     /** Past either end of a page of the directory there may be another. */
     private turnPage(to: number): boolean {
-        const appliance = this.appliance
-        const count = appliance.directory.length
+        const { directory, directoryFrom, hasMoreDirectory } = this.appliance
+        const count = directory.length
         if (count === 0) return true
-        if (to >= count && appliance.hasMoreDirectory) {
-            appliance.askDirectory(appliance.directoryFrom + count)
-            this.cursor = 0
-            return true
-        }
-        if (to < 0 && appliance.directoryFrom > 0) {
-            appliance.askDirectory(Math.max(0, appliance.directoryFrom - limits.directoryPage))
-            this.cursor = 0
-            return true
-        }
-        return false
+        let from = directoryFrom
+        if (to >= count && hasMoreDirectory) from += count
+        else if (to < 0) from = Math.max(0, from - limits.directoryPage)
+        if (from === directoryFrom) return false
+        this.appliance.askDirectory(from)
+        this.cursor = 0
+        return true
     }
 
     private choose() {

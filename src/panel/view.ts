@@ -2,7 +2,7 @@
  * What the panel shows and sounds: a pure function of the appliance's and the panel's state. Never acts.
  */
 
-import type { AgendaItem } from "../appliance/answers"
+import type { AgendaItem } from "../../protocol/messages"
 import type { Appliance } from "../appliance/appliance"
 import type { Outcome } from "../appliance/context"
 import { Phase } from "../appliance/phases"

@@ -2,11 +2,11 @@
  * Words on the panel: text cut to a line, and reasons as people read them. At most 20 columns, any input.
  */
 
-import { utf8Bytes } from "../../protocol/text"
 import { lookUp } from "../table"
 
 export const columns = 20
 export const rows = 4
+const spaces = "                    "
 /** Four lines and their breaks go into one Jacdac packet of 236 bytes. */
 const lineBytes = 57
 
@@ -18,36 +18,38 @@ function isUnprintable(code: number): boolean {
     )
 }
 
-/** The first `width` code points of a text, each printable. */
+/** From here to `afterHalves`: the half of a character that Node counts and DeviceScript, which counts code points, does not. */
+const secondHalves = 0xdc00
+const afterHalves = 0xe000
+
+/**
+ * The first `width` code points of a text, each printable. By their codes and without a call for each: the screen is drawn
+ * several times a second, and what that leaves behind would be most of what the collector has to do.
+ */
 export function cut(text: string, width: number): string {
     let out = ""
+    let from = 0
     let used = 0
     let bytes = 0
-    for (const c of text) {
-        bytes += utf8Bytes(c)
-        if (used === width || bytes > lineBytes) return out
-        out += isUnprintable(c.charCodeAt(0)) ? " " : c
+    for (let i = 0; i < text.length; i++) {
+        const code = text.charCodeAt(i)
+        if (code >= secondHalves && code < afterHalves) continue
+        if (code < 0x800) bytes += code < 0x80 ? 1 : 2
+        else bytes += code < 0xd800 || (code >= afterHalves && code < 0x10000) ? 3 : 4
+        if (used === width || bytes > lineBytes) return out + text.slice(from, i)
         used++
+        const isUsual = (code >= 32 && code < 127) || (code >= 160 && code < 0x200b)
+        if (isUsual || !isUnprintable(code)) continue
+        out += `${text.slice(from, i)} `
+        from = i + 1
     }
-    return out
-}
-
-/** Code points of a text: DeviceScript counts them in `length`, Node does not. */
-export function widthOf(text: string): number {
-    let width = 0
-    for (const _ of text) width++
-    return width
+    return out + text.slice(from)
 }
 
 /** One line with a text at each end; the right one is ours and short, the left one gives way. */
 export function pair(left: string, right: string): string {
-    let line = cut(left, columns - 1 - right.length)
-    let width = widthOf(line)
-    while (width < columns - right.length) {
-        line += " "
-        width++
-    }
-    return line + right
+    const room = columns - right.length
+    return cut(cut(left, room - 1) + spaces, room) + right
 }
 
 const reasons = `

@@ -2,7 +2,6 @@ import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import * as messages from "../../protocol/messages.ts"
 import { problemWith, type Shape } from "../../protocol/shape.ts"
-import type * as answers from "../../src/appliance/answers.ts"
 import { doneNote, hasShape, itemNote, messageNote } from "../../src/appliance/answers.ts"
 import { parseJson } from "../../src/mqtt/text.ts"
 
@@ -41,17 +40,6 @@ const pairs: [string, Shape<any>][] = [
     [doneNote("join"), messages.joinDoneShape],
     [doneNote("leave"), messages.doneShape],
 ]
-
-// Each type of the protocol is one of the device's, whose codes are any text.
-const _typesAgree: [
-    (item: messages.AgendaItem) => answers.AgendaItem,
-    (agenda: messages.Agenda) => answers.Agenda,
-    (candidate: messages.Candidate) => answers.Candidate,
-    (entry: messages.DirectoryEntry) => answers.DirectoryEntry,
-    (done: messages.JoinDone) => answers.JoinDone,
-    (done: answers.JoinDone) => messages.JoinDone,
-    (candidate: answers.Candidate) => messages.Candidate,
-] = [x => x, x => x, x => x, x => x, x => x, x => x, x => x]
 
 /** A deterministic source of numbers, so that a failure can be played again. */
 function randomFrom(seed: number): (below: number) => number {

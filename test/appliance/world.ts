@@ -145,7 +145,7 @@ export class World {
                 this.saved[effect.key] = this.appliance.kept(effect.key)
                 return
             case "muted":
-                this.engine.muted = effect.on
+                this.engine.muted = effect.isMuted
                 return
             case "volume":
                 this.engine.volume = effect.level

@@ -34,7 +34,8 @@ test("writes CONNECT with user, secret and Will as others read it", () => {
         id: "room-é",
         secret: "s3cret",
         keepaliveSeconds: 300,
-        will: { topic: "a/b", payload: "gone \u{1f600}" },
+        willTopic: "a/b",
+        willPayload: "gone \u{1f600}",
     }
     const packet = read(encodeConnect(fields, false))
     assert.equal(packet.cmd, "connect")

@@ -41,6 +41,57 @@ describe("the build of the firmware", () => {
         assert.match(said, /wrong\.ts:3:\d+ .*nothing/)
     })
 
+    test("takes nothing into a program of files that it imports only types of", async () => {
+        const typed = join(folder, "typed.ts")
+        const untyped = join(folder, "untyped.ts")
+        const types = join(folder, "types.ts")
+        writeFileSync(
+            types,
+            'export interface Told { text: string }\nexport const heavy = "x".length + Math.random()\n',
+        )
+        writeFileSync(
+            typed,
+            'import type { Told } from "./types"\nconst told: Told = { text: "a" }\nconsole.log(told.text)\n',
+        )
+        writeFileSync(untyped, 'const told: { text: string } = { text: "a" }\nconsole.log(told.text)\n')
+        const [one, two] = [
+            await compileFirmware(typed, join(folder, "typed.devs")),
+            await compileFirmware(untyped, join(folder, "untyped.devs")),
+        ]
+        assert.ok(one.ok && two.ok)
+        assert.equal(one.bytes, two.bytes)
+    })
+
+    test("refuses what fields of plain classes cannot do", async () => {
+        const source = join(folder, "plain.ts")
+        const lines = [
+            "class Plain { private hidden = 1; shown = 2; all() { return this.hidden } }",
+            "const plain = new Plain()",
+            "const other: Pick<Plain, 'shown'> = plain",
+            "console.log(other.shown)",
+            'console.log(plain["shown"])',
+            "console.log({ ...plain }.shown)",
+            "const { ...rest } = plain",
+            "console.log(rest.shown)",
+            "console.log((plain as any).shown)",
+            "console.log(plain.shown + plain.all())",
+        ]
+        writeFileSync(source, `${lines.join("\n")}\n`)
+        const result = await compileFirmware(source, join(folder, "plain.devs"))
+        assert.ok(!result.ok)
+        assert.deepEqual(
+            result.problems.map(({ line, text }) => `${line} ${text.split(":")[0]}`),
+            [
+                "4 a field of a plain class through another type",
+                "5 []",
+                "6 ...",
+                "7 ...",
+                "8 a field of a plain class through another type",
+                "9 any",
+            ],
+        )
+    })
+
     test("says that a program does not exist", async () => {
         const result = await compileFirmware(join(folder, "none.ts"), join(folder, "none.devs"))
         assert.ok(!result.ok)

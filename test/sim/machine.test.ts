@@ -1,10 +1,11 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
+import { heapOwners } from "../../build/heap-owners.ts"
 import { realClock, VirtualClock } from "../../sim/clock.ts"
 import { MemoryFlash } from "../../sim/vm/flash.ts"
 import { verifyBytecode } from "../../sim/vm/machine.ts"
 import { runProgram } from "../../sim/vm/program.ts"
-import { program } from "./programs.ts"
+import { debugFileOf, program } from "./programs.ts"
 
 const hourMs = 3_600_000
 
@@ -15,6 +16,14 @@ describe("a machine", () => {
         await running.line("> second 1")
         assert.ok(performance.now() - startMs < 10_000)
         assert.ok(running.heapPeakBytes > 1000 && running.heapPeakBytes < 16_000, `${running.heapPeakBytes}`)
+        running.stop()
+    })
+
+    test("finds the fields of plain classes in whatever way a program reaches them", async () => {
+        const clock = new VirtualClock()
+        const running = await runProgram({ bytecode: await program("fields"), clock })
+        clock.advance(2000)
+        await running.line("> later 7 12 inner hidden changed 12 5 undefined 12")
         running.stop()
     })
 
@@ -72,6 +81,21 @@ describe("a machine", () => {
         assert.ok(use.blocks > 50)
         assert.ok(use.usedBytes + use.freeBytes > 65_000 && use.usedBytes + use.freeBytes <= 65_536)
         assert.ok(use.largestFreeBytes <= use.freeBytes)
+        running.stop()
+    })
+
+    test("says whose the bytes of its heap are, all of them", async () => {
+        const clock = new VirtualClock()
+        const bytecode = await program("trouble")
+        const running = await runProgram({ bytecode, clock })
+        clock.advance(2000)
+        const owners = heapOwners(running.machine.heapPicture()!, bytecode, debugFileOf("trouble"))
+        const ownedBytes = owners.reduce((sum, owner) => sum + owner.bytes, 0)
+        assert.equal(ownedBytes, running.machine.heap()!.usedBytes)
+        assert.ok(
+            owners.some(owner => owner.name === "call of main"),
+            JSON.stringify(owners),
+        )
         running.stop()
     })
 

@@ -18,6 +18,11 @@ export async function program(name: string): Promise<Buffer> {
     return readFileSync(result.devsFile)
 }
 
+/** The debug information of a program that `program` has compiled. */
+export function debugFileOf(name: string): string {
+    return `${outFolder}${name}-${process.pid}.json`
+}
+
 export async function boardWith(name: string, options: Partial<BoardOptions> = {}): Promise<Board> {
     const bytecode = await program(name)
     return Board.create({ id: "room-1", ipAddress: loopbackAddress(), bytecode, services: readServices(), ...options })

@@ -5,6 +5,7 @@
 
 import * as ds from "@devicescript/core"
 import { MqttClient } from "../../../src/mqtt/client"
+import { Fate } from "../../../src/mqtt/outbox"
 import { isUtf8, parseJson } from "../../../src/mqtt/text"
 
 const id = "board-t"
@@ -17,18 +18,28 @@ const client = new MqttClient({
     id,
     secret: "board-t-secret",
     keepaliveSeconds: 4,
-    will: { topic: root + "state", payload: "gone" },
+    willTopic: root + "state",
+    willPayload: "gone",
     filter: root + "in/#",
     maxPayloadBytes: 1024,
-    inbox: { messages: 12, bytes: 6144 },
+    inboxMessages: 12,
+    inboxBytes: 6144,
 })
+
+/** Until the broker has acknowledged it, however many reconnects later: true. False when it is not taken or given up. */
+async function publish(topic: string, payload: string | Buffer, retain: boolean): Promise<boolean> {
+    const item = client.publish(topic, payload, retain)
+    if (!item) return false
+    while (item.fate() === Fate.Open) await ds.sleep(1)
+    return item.fate() === Fate.Done
+}
 
 let births = 0
 
 client.onConnected = async () => {
     births++
     console.log("@ up", births)
-    await client.publish(root + "state", "here", 1, true)
+    await publish(root + "state", "here", true)
 }
 
 client.onDisconnected = why => {
@@ -46,7 +57,7 @@ async function count(many: number) {
     if (counting) return
     counting = true
     for (let i = 0; i < many; i++) {
-        while (!(await client.publish(root + "out/group/count", `${i}`, 1, false))) await ds.sleep(50)
+        while (!(await publish(root + "out/group/count", `${i}`, false))) await ds.sleep(50)
     }
     counting = false
     console.log("@ counted", many)
@@ -74,13 +85,13 @@ client.onMessage = async (topic, payload) => {
         // A full outbox is a matter of time.
         let sent = false
         for (let i = 0; i < 1000 && !sent; i++) {
-            sent = await client.publish(root + "out/group/echo", payload, 1, false)
+            sent = await publish(root + "out/group/echo", payload, false)
             if (!sent) await ds.sleep(20)
         }
         if (!sent) console.log("@ lost")
     } else if (verb === "queue") {
         // Without waiting for the acknowledgement: uses the window of eight.
-        client.publish.start(root + "out/group/echo", payload, 1, false)
+        client.publish(root + "out/group/echo", payload, false)
     } else if (verb === "slow") {
         await ds.sleep(30)
         console.log("@ slow", isUtf8(payload) ? payload.toString() : "?")
