@@ -1,11 +1,12 @@
 import assert from "node:assert/strict"
 import { before, describe, test } from "node:test"
 import { type CodecName, soundRate } from "../../media/codec.ts"
+import { codecs } from "../../media/codecs.ts"
 import { pcmuSilence } from "../../media/g711.ts"
 import { loadOpus } from "../../media/opus.ts"
-import { RtpHeader, readRtp } from "../../media/rtp.ts"
-import type { ChannelKind } from "../../servers/routing/media/channel.ts"
-import { softLimit } from "../../servers/routing/media/mixer.ts"
+import { RtpHeader, readRtp, writeRtp } from "../../media/rtp.ts"
+import { Channel, type ChannelKind, tickMs } from "../../servers/routing/media/channel.ts"
+import { Mixer, softLimit } from "../../servers/routing/media/mixer.ts"
 import { Room } from "./room.ts"
 
 before(loadOpus)
@@ -121,21 +122,21 @@ describe("the mixer of a session", () => {
     test("sends nothing for a session that is reserved and that nobody is in yet, and wakes when somebody is", () => {
         const mixer = new Mixer()
         let sent = 0
-        const links = [1, 2].map(ssrc => new Channel("link", ssrc, 0, () => sent++))
+        const links = [1, 2].map(ssrc => new Channel("link", codecs.pcmu, ssrc, 0, () => sent++))
         for (const link of links) mixer.add(link)
         let tick = 1
         for (; tick <= 500; tick++) mixer.tick(tick * tickMs, tick)
         assert.equal(sent, 0)
         const header = new RtpHeader()
-        const bytes = new Uint8Array(12 + frameSamples).fill(0x10, 12)
+        const bytes = new Uint8Array(12 + 160).fill(0x10, 12)
         writeRtp(bytes, true, 0, 1, 160, 7)
         readRtp(bytes, header)
         links[0].receive(bytes, header, tick * tickMs)
         for (let i = 0; i < 5; i++, tick++) mixer.tick(tick * tickMs, tick)
         assert.ok(sent > 0, "what came from one link goes on to the other")
-        const leg = new Channel("leg", 3, 0, () => {})
+        const leg = new Channel("leg", codecs.pcmu, 3, 0, () => {})
         const other = new Mixer()
-        other.add(new Channel("link", 4, 0, () => {}))
+        other.add(new Channel("link", codecs.pcmu, 4, 0, () => {}))
         other.add(leg)
         for (let i = 0; i < 5; i++, tick++) other.tick(tick * tickMs, tick)
         assert.equal(leg.sent, 5, "who is here is sent to from the first tick on")
