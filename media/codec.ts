@@ -24,6 +24,8 @@ export interface Codec {
     readonly silence: Uint8Array
     /** Every payload of 20 ms is as long as `silence`. */
     readonly isFixedSize: boolean
+    /** Packets hold the one before them once more, in short. */
+    readonly canRepair: boolean
     /** How many samples (16 kHz) a received payload holds; 0 when it is none of this codec, or longer than 60 ms. */
     samplesOf(packet: Uint8Array, offset: number, bytes: number): number
     /** Undefined when there are too many already. */
@@ -50,8 +52,8 @@ export interface Decoder {
      * To be called before `decode` of the same payload.
      */
     recover(packet: Uint8Array, offset: number, bytes: number, samples: Int16Array): number
-    /** Makes up 10 ms where a packet is missing; returns the samples, 0 when the codec has no way to. */
-    conceal(samples: Int16Array): number
+    /** Makes up at least 10 ms, `wanted` samples at best, where a packet is missing; returns how many, 0: it has no way to. */
+    conceal(wanted: number, samples: Int16Array): number
     /** Forgets the stream; the next payload begins another. */
     reset(): void
     free(): void

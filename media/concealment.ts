@@ -14,6 +14,7 @@ const fadedSeconds = 0.06
 const codecFullSeconds = 0.06
 const codecFadedSeconds = 0.1
 const crossFadeSeconds = 0.004
+const leadSeconds = 0.0015
 const matchSeconds = 0.02
 /** Peak below which the past counts as silence: the two smallest steps of G.711. */
 const silentPeak = 16
@@ -23,6 +24,7 @@ export const concealmentPastSeconds = matchSeconds + longestLagSeconds
 
 export class Concealment {
     private readonly past: Int16Array
+    private readonly leadSamples: number
     private readonly matchSamples: number
     private readonly crossFadeSamples: number
     private lag = 0
@@ -36,7 +38,13 @@ export class Concealment {
     constructor(private readonly rate: number) {
         this.matchSamples = Math.round(rate * matchSeconds)
         this.past = new Int16Array(this.matchSamples + Math.ceil(rate * longestLagSeconds))
+        this.leadSamples = Math.round(rate * leadSeconds)
         this.crossFadeSamples = Math.round(rate * crossFadeSeconds)
+    }
+
+    /** Real sound shorter than this cannot be joined to what was made up. */
+    get joinSamples(): number {
+        return this.crossFadeSamples
     }
 
     /** A gap begins after `sound[..end)`, which is at least `concealmentPastSeconds` long. */
@@ -98,9 +106,16 @@ export class Concealment {
         const faded = fadedSeconds * this.rate
         if (this.silent || made >= faded) return 0
         if (this.lag === 0) this.lag = this.bestLag()
-        const sample = this.past[this.past.length - this.lag + (made % this.lag)]!
-        if (made < full) return sample
-        return Math.round((sample * (faded - made)) / (faded - full))
+        const { past, lag, leadSamples } = this
+        const at = made % lag
+        let sample = past[past.length - lag + at]!
+        // The end of a period and what came before its beginning differ a little: the difference is let go of over 1.5 ms.
+        if (at < leadSamples) {
+            const step = past[past.length - 1]! - past[past.length - lag - 1]!
+            sample += step * (1 - (at + 1) / (leadSamples + 1))
+        }
+        if (made > full) sample *= (faded - made) / (faded - full)
+        return Math.max(-32768, Math.min(32767, Math.round(sample)))
     }
 
     /** The shift at which the past resembles itself most: a pitch period where there is one. */

@@ -1,8 +1,7 @@
 /**
  * Twice the sample rate and half of it, for live sound: a half-band FIR filter of 47 taps, of which 24 beside the middle count.
  *
- * Owns the taps and, for each stream, what the filter has yet to let go of. Passes to 3 400 of 8 000 Hz, stops from 4 600 Hz on by
- * 60 dB; holds sound back by 1.5 ms up and 1.4 ms down. Of what goes up, every second sample is the one that came in: what goes
+ * Owns the taps and, for each stream, what the filter has yet to let go of. Passes to 3 400 Hz, stops from 4 700 Hz on by 60 dB; holds sound back by 1.5 ms up and 1.4 ms down. Of what goes up, every second sample is the one that came in: what goes
  * down again in the same phase comes out as it was, and PCMU that is decoded and encoded again is not worn.
  */
 

@@ -10,6 +10,7 @@
 import { type Codec, type Decoder, soundRate } from "./codec.ts"
 import { Concealment, concealmentPastSeconds } from "./concealment.ts"
 import { DelayTarget } from "./delay-target.ts"
+import { fadeOutOf } from "./level.ts"
 import { PacketStore } from "./packet-store.ts"
 import { type RtpHeader, sequenceDistance, timestampDistance } from "./rtp.ts"
 import { findPeriod, leaveOut, type Period, sayAgain } from "./time-scale.ts"
@@ -59,12 +60,17 @@ const reorderSamples = 100 * samplesPerMs
 /** A play-out this far from where it should be is put right at once, any less by little. */
 const jumpSamples = 120 * samplesPerMs
 const shrinkAfterSeconds = 0.5
-const shrinkPatienceSeconds = 2
 const growAfterSeconds = 0.06
-const growPatienceSeconds = 0.3
 /** Changes of the delay need this much evidence, so that it does not swing to and fro about a boundary. */
 const growHysteresisMs = 1
 const shrinkHysteresisMs = 2
+/**
+ * Where packets can be repaired from the next one, it is waited for that one too while so many are lost; smoothed over about 5 s,
+ * so three within a second begin it, and 7 s without any end it.
+ */
+const lossSmoothing = 1 / 256
+const repairAbove = 0.01
+const repairBelow = 0.003
 const quietPower = 180 * 180 // about -45 dBov
 
 /** An excess below this is not worth a seam. */
@@ -72,13 +78,27 @@ const shrinkSamplesMin = 5 * samplesPerMs
 const periodMin = 2.5 * samplesPerMs
 const periodMax = 15 * samplesPerMs
 const spanSamples = 10 * samplesPerMs
-/** From one seam to the next. */
+/** From one seam to the next, and from one search for a place to the next. */
 const seamSamples = 40 * samplesPerMs
-/** Both sides of a seam in speech should be this much alike; when they never are, it is made anyway. */
-const likenessMin = 0.7
+/**
+ * How much alike both sides of a seam in speech have to be, by how long it has been waited for a quiet moment. When more than this
+ * many samples are to be put right, waiting is worse than a seam that can be heard.
+ */
+const hurrySamples = 25 * samplesPerMs
+const shrinkLikeness = [
+    { afterSeconds: 8, least: -1, leastInHurry: -1 },
+    { afterSeconds: 4, least: 0.8, leastInHurry: -1 },
+    { afterSeconds: 2, least: 0.95, leastInHurry: 0.7 },
+]
+const growLikeness = [
+    { afterSeconds: 3, least: -1, leastInHurry: -1 },
+    { afterSeconds: 1.5, least: 0.7, leastInHurry: -1 },
+    { afterSeconds: 0.3, least: 0.9, leastInHurry: 0.7 },
+]
 /** Said again in a quiet moment. */
 const quietStepMax = 20 * samplesPerMs
 const trailSamples = 5 * samplesPerMs
+const fadeOut = fadeOutOf(trailSamples)
 
 /** Played sound that is kept: for concealment, and to say it again. */
 const pastSamples = Math.max(Math.ceil(concealmentPastSeconds * soundRate), quietStepMax) + spanSamples
@@ -86,6 +106,7 @@ const aheadSamples = jumpSamples + 3 * packetSamplesMax
 /** Shared by all buffers: one decodes at a time, and nothing is left in it. */
 const decoded = new Int16Array(packetSamplesMax)
 const period: Period = { lag: 0, likeness: 0 }
+const ending = new Concealment(soundRate)
 
 export class JitterBuffer {
     /** What has been played lately, then from `head` to `tail` what has been decoded and not played. */
@@ -120,6 +141,8 @@ export class JitterBuffer {
     private strangeSequenceNext = -1
     private strangeSsrc = 0
     private lastTransitMs = 0
+    private lossShare = 0
+    private waitsForRepair = false
     private excessPulls = 0
     private shortPulls = 0
     private sinceSeam = 0
@@ -191,6 +214,7 @@ export class JitterBuffer {
         this.lastTransitMs = networkMs
         this.target.note(transitMs, nowMs, excusedMs)
         if (ahead > 0) {
+            this.noteLoss(ahead - 1)
             this.newestSequence = sequence
             this.newestTicks = ticks
             this.newest = start
@@ -223,12 +247,10 @@ export class JitterBuffer {
 
     /** Writes 5 ms that lead what was played last to silence, and silence after it; the stream itself goes on unheard. */
     trail(samples: Int16Array): void {
-        const { sound, head } = this
         samples.fill(0)
-        const last = sound[head - 1]!
-        // The past mirrored at its last sample goes on from it with the same slope.
-        for (let i = 0; i < trailSamples; i++)
-            samples[i] = clamp((2 * last - sound[head - 2 - i]!) * (1 - (i + 1) / (trailSamples + 1)))
+        ending.begin(this.sound, this.head)
+        ending.fill(samples, 0, trailSamples)
+        for (let i = 0; i < trailSamples; i++) samples[i] = Math.round(samples[i]! * fadeOut[i]!)
     }
 
     statistics(): JitterBufferStatistics {
@@ -275,6 +297,8 @@ export class JitterBuffer {
         this.strangeSequenceNext = -1
         this.excessPulls = 0
         this.shortPulls = 0
+        this.lossShare = 0
+        this.waitsForRepair = false
         this.seen.fill(-1)
         this.store.clear()
         this.target.reset()
@@ -287,6 +311,14 @@ export class JitterBuffer {
         if (Math.abs(ahead) > strangeSequence) return true
         if (Math.abs(transitMs - this.target.minTransitMs) > strangeTransitMs) return true
         return start + samples > (this.playing ? this.position : 0) + aheadSamplesMax
+    }
+
+    private noteLoss(packets: number): void {
+        // Those that are only late come with a negative distance later on; they would have been repaired as well.
+        const lost = Math.min(packets, 1 / lossSmoothing / 4)
+        this.lossShare += lost * lossSmoothing - this.lossShare * lossSmoothing
+        if (this.lossShare > repairAbove) this.waitsForRepair = this.options.codec.canRepair
+        else if (this.lossShare < repairBelow) this.waitsForRepair = false
     }
 
     private notePacketSize(samples: number): void {
@@ -306,7 +338,9 @@ export class JitterBuffer {
      * grid, pulls too: the worst of their phases decides how much of the last packet may be played already.
      */
     private desired(deadlineMs: number, allowanceMs: number): number {
-        const comeMs = deadlineMs - this.target.minTransitMs - this.target.targetMs + allowanceMs
+        const repairMs = this.waitsForRepair ? this.packetSamples / samplesPerMs : 0
+        const waitMs = Math.min(this.options.maxMs, this.target.targetMs + repairMs)
+        const comeMs = deadlineMs - this.target.minTransitMs - waitMs + allowanceMs
         const come = Math.floor(comeMs * samplesPerMs)
         const phase = (((come - this.newest) % this.grid) + this.grid) % this.grid
         return come - phase - (this.options.pullSamples - this.grid)
@@ -348,12 +382,12 @@ export class JitterBuffer {
             this.seam(leaveOut(this.sound, this.head, count, spanSamples / 2))
             return
         }
-        if (waitedSeconds < shrinkPatienceSeconds) return
+        const least = likenessNeeded(shrinkLikeness, waitedSeconds, count)
         const longest = Math.min(periodMax, count)
-        if (!this.decodeAhead(longest + spanSamples)) return
+        if (least > 1 || !this.decodeAhead(longest + spanSamples)) return
         findPeriod(this.sound, this.head, 1, periodMin, longest, spanSamples, period)
-        if (period.likeness < likenessMin && waitedSeconds < 2 * shrinkPatienceSeconds) return
-        this.seam(leaveOut(this.sound, this.head, period.lag, spanSamples))
+        if (period.likeness >= least) this.seam(leaveOut(this.sound, this.head, period.lag, spanSamples))
+        else this.sinceSeam = 0
     }
 
     private grow(short: number, waitedSeconds: number): void {
@@ -364,10 +398,12 @@ export class JitterBuffer {
             this.seam(sayAgain(this.sound, this.head, count, fade))
             return
         }
-        if (waitedSeconds < growPatienceSeconds) return
+        const least = likenessNeeded(growLikeness, waitedSeconds, count)
+        if (least > 1) return
         findPeriod(this.sound, this.head, -1, periodMin, periodMax, spanSamples, period)
-        if (period.likeness < likenessMin && waitedSeconds < 2 * growPatienceSeconds) return
-        this.seam(sayAgain(this.sound, this.head, period.lag, Math.min(period.lag, spanSamples)))
+        if (period.likeness >= least)
+            this.seam(sayAgain(this.sound, this.head, period.lag, Math.min(period.lag, spanSamples)))
+        else this.sinceSeam = 0
     }
 
     private seam(head: number): void {
@@ -406,16 +442,15 @@ export class JitterBuffer {
     /** Makes the decoded sound longer: by the next packet, by what stands for a missing one, or by silence. */
     private extend(): void {
         const { store } = this
-        const needed = this.options.pullSamples - (this.tail - this.head)
         const slot = store.first()
         if (slot < 0) {
             // Too early and nothing there: to wait costs nothing more than the gap that there is anyway.
-            this.conceal(needed, this.shortPulls === 0)
+            this.conceal(Number.POSITIVE_INFINITY, this.shortPulls === 0)
             return
         }
         const missing = store.start(slot) - this.reached
         if (missing <= 0) {
-            if (!this.decodeFirst(slot)) this.conceal(needed, true)
+            if (!this.decodeFirst(slot)) this.conceal(Number.POSITIVE_INFINITY, true)
             return
         }
         const isLoss = store.sequence(slot) > this.playedSequence + 1
@@ -427,7 +462,8 @@ export class JitterBuffer {
         const { store } = this
         const start = store.start(slot)
         const skip = this.reached - start
-        const isStale = skip >= store.samples(slot)
+        // What is left of it may be too little to be joined to what stands in for the rest.
+        const isStale = skip > 0 && skip + this.gap.joinSamples > store.samples(slot)
         const count = isStale ? 0 : this.decoder!.decode(store.payload(slot), 0, store.bytes(slot), decoded)
         this.playedSequence = store.sequence(slot)
         store.drop(slot)
@@ -454,14 +490,19 @@ export class JitterBuffer {
         for (let i = from; i < to; i++) sound[tail + i - from] = decoded[i]!
         this.tail += to - from
         this.reached += to - from
+        // What a codec makes up is not known beyond the last sample of it: the end of it is carried on.
+        if (isSeam && this.gapIsByCodec) this.gap.begin(sound, tail)
         if (isSeam) this.gap.join(sound, tail, this.tail)
         else this.gap.end()
     }
 
-    /** Fills up to `most` samples; with `advance` the media time goes on, else the stream is held back by as much. */
+    /**
+     * Fills up what the present pull needs, or more: a codec makes up 10 ms or nothing. `most` samples are missing. With `advance`
+     * the media time goes on, else the stream is held back by as much.
+     */
     private conceal(most: number, advance: boolean): void {
         const { sound, gap, tail } = this
-        let count = Math.min(most, this.options.pullSamples)
+        let count = Math.min(most, this.options.pullSamples - (tail - this.head))
         if (advance && this.reached + count <= 0) {
             sound.fill(0, tail, tail + count)
             this.tail += count
@@ -474,11 +515,11 @@ export class JitterBuffer {
         }
         let made = 0
         if (this.gapIsByCodec && !gap.hasFaded(true)) {
-            made = this.decoder!.conceal(decoded)
+            made = this.decoder!.conceal(Number.isFinite(most) ? most : count, decoded)
             this.gapIsByCodec = made > 0
         }
         if (made > 0) {
-            count = advance ? Math.min(made, most) : made
+            count = Math.min(made, most)
             for (let i = 0; i < count; i++) sound[tail + i] = decoded[i]!
             this.concealedSamples += gap.shape(sound, tail, tail + count)
         } else if (this.gapIsByCodec) sound.fill(0, tail, tail + count)
@@ -495,6 +536,9 @@ export class JitterBuffer {
     }
 }
 
-function clamp(value: number): number {
-    return Math.max(-32768, Math.min(32767, Math.round(value)))
+/** More than 1: it is too early for a seam in speech. */
+function likenessNeeded(table: typeof shrinkLikeness, waitedSeconds: number, samples: number): number {
+    for (const { afterSeconds, least, leastInHurry } of table)
+        if (waitedSeconds >= afterSeconds) return samples > hurrySamples ? leastInHurry : least
+    return 2
 }

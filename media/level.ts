@@ -1,6 +1,6 @@
 /**
  * Loudness of 16-bit sound in dBov (RFC 6464: 0 is the loudest possible, -127 is silence).
- * Owns the scale. Never smooths, never remembers.
+ * Owns the scale, and how sound is faded. Never smooths, never remembers.
  */
 
 export const silenceDb = -127
@@ -21,4 +21,9 @@ export function powerToDb(meanPower: number): number {
 /** Level of a whole stretch in dBov. */
 export function levelDb(samples: Int16Array): number {
     return powerToDb(power(samples))
+}
+
+/** Factors that lead from 1 to 0 in `count` steps, without a kink at either end. */
+export function fadeOutOf(count: number): Float64Array {
+    return Float64Array.from({ length: count }, (_, i) => 0.5 + 0.5 * Math.cos((Math.PI * (i + 1)) / (count + 1)))
 }

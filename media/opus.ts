@@ -47,7 +47,8 @@ export const opusPayloadType = 111
 
 const rate = 16000
 const frameSamples = 320
-const concealSamples = 160
+/** Of speech, libopus makes up 10 or 20 ms; what is shorter comes out wrong. */
+const concealSamplesMin = 160
 const samplesMax = 960
 const bitsPerSecond = 32000
 /** 2 costs twice as much as 1 for nothing that is heard at this rate. */
@@ -156,8 +157,9 @@ class OpusDecoder implements Decoder {
         return this.run(packet, offset, bytes, samples, samplesOf(packet, offset, bytes), true)
     }
 
-    conceal(samples: Int16Array): number {
-        return this.take(this.lib._oc_decode(this.decoder, 0, 0, soundAt, concealSamples, 0), samples)
+    conceal(wanted: number, samples: Int16Array): number {
+        const count = wanted >= frameSamples ? frameSamples : concealSamplesMin
+        return this.take(this.lib._oc_decode(this.decoder, 0, 0, soundAt, count, 0), samples)
     }
 
     reset(): void {
@@ -228,6 +230,7 @@ export const opus: Codec = {
         return silence
     },
     isFixedSize: false,
+    canRepair: true,
     samplesOf,
     createEncoder() {
         const lib = libopus()

@@ -80,6 +80,7 @@ export const pcmu: Codec = {
     payloadBytesMax: frameBytesMax,
     silence: new Uint8Array(frameBytes).fill(pcmuSilence),
     isFixedSize: true,
+    canRepair: false,
     samplesOf: (_packet, _offset, bytes) => (bytes >= 1 && bytes <= frameBytesMax ? 2 * bytes : 0),
     createEncoder: () => new PcmuEncoder(),
     createDecoder: () => new PcmuDecoder(),

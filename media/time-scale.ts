@@ -46,7 +46,8 @@ export function findPeriod(
 
 /** Leaves out `count` samples from `at` on, faded over `fade` samples. Returns where the sound goes on; `at + count + fade` is there. */
 export function leaveOut(sound: Int16Array, at: number, count: number, fade: number): number {
-    for (let i = 0; i < fade; i++) {
+    // From the end on: where the fade is longer than what is left out, what is written is still to be read.
+    for (let i = fade - 1; i >= 0; i--) {
         const share = (i + 1) / (fade + 1)
         const before = sound[at + i]!
         sound[at + count + i] = Math.round(before + (sound[at + count + i]! - before) * share)

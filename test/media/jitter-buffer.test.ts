@@ -18,6 +18,7 @@ const plain: Codec = {
     payloadBytesMax: 960,
     silence: new Uint8Array(frame).fill(0xff),
     isFixedSize: true,
+    canRepair: false,
     samplesOf: (_packet, _offset, bytes) => (bytes > 960 ? 0 : bytes),
     createEncoder: () => undefined,
     createDecoder: () => ({

@@ -2,9 +2,11 @@ import assert from "node:assert/strict"
 import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
 import { describe, type TestContext, test } from "node:test"
+import { codecs } from "../../media/codecs.ts"
 import { createRandom } from "../../media/random.ts"
 import { writeRtp } from "../../media/rtp.ts"
 import { probeAnswers, probeAsks, probeBytes, readProbe, writeProbe } from "../../protocol/probe.ts"
+import { dspUnitsOf } from "../../servers/routing/media/dsp-units.ts"
 import { eventually } from "../support/deadline.ts"
 import { connect, startPlanes, type TestPlane } from "./support.ts"
 
@@ -163,6 +165,73 @@ describe("the media plane", () => {
         assert.equal(plane!.plane.removeLeg(9), true)
         assert.equal(plane!.plane.removeLeg(9), false)
         assert.deepEqual([plane!.plane.dspUnitsUsed(), plane!.plane.statistics().sessions], [0, 0])
+    })
+
+    test("takes each leg and link in its own codec, charges for it, and begins anew with another", async context => {
+        const [plane] = await startPlanes(context, ["127.9.28.11"])
+        const member = await startSocket(context, "127.9.28.1")
+        const remotePort = member.address().port
+        const leg = { session: "s", endpoint: "a", ssrc: 7, remoteIp: "127.9.28.1", remotePort }
+        assert.ok(plane!.plane.addLeg({ ...leg, codec: "opus" }).ok, "added")
+        const unknown = plane!.plane.addLeg({ ...leg, ssrc: 8, endpoint: "b", codec: "g729" as never })
+        assert.equal(!unknown.ok && unknown.code, "malformed")
+        member.send(rtp(7), plane!.port, plane!.ip)
+        member.send(rtp(7, 111, 0), plane!.port, plane!.ip)
+        const silence = rtp(7, 111, codecs.opus.silence.length)
+        silence.set(codecs.opus.silence, 12)
+        member.send(silence, plane!.port, plane!.ip)
+        await settled(member, plane!)
+        const { datagrams, legs } = plane!.plane.statistics()
+        assert.deepEqual([datagrams.wrongPayload, datagrams.accepted], [2, 1])
+        assert.deepEqual([legs[0]!.codec, legs[0]!.received], ["opus", 1])
+        assert.equal(plane!.plane.dspUnitsUsed(), dspUnitsOf("leg", "opus"))
+        assert.ok(dspUnitsOf("leg", "opus") > dspUnitsOf("leg"), "it costs more")
+        assert.ok(plane!.plane.addLeg(leg).ok, "another codec")
+        assert.deepEqual([plane!.plane.dspUnitsUsed(), plane!.plane.statistics().legs[0]!.received], [1, 0])
+        const link = { session: "s", peer: "rs-b", labelOut: 1, labelIn: 2 }
+        assert.ok(plane!.plane.addLink({ ...link, codec: "opus" }).ok, "linked")
+        plane!.plane.receiveFromLink("rs-b", 2, silence)
+        assert.equal(plane!.plane.statistics().links[0]!.received, 1)
+        assert.ok(plane!.plane.addLink(link).ok, "another codec")
+        assert.equal(plane!.plane.dspUnitsUsed(), 2)
+    })
+
+    test("tells who speaks, here or behind a link, and mutes a leg whatever it sends", async context => {
+        const told: [session: string, endpoint: string | undefined, peer: string | undefined][] = []
+        const [plane] = await startPlanes(
+            context,
+            ["127.9.29.11"],
+            () => 0,
+            (...speaker) => void told.push(speaker),
+        )
+        const member = await startSocket(context, "127.9.29.1")
+        const remotePort = member.address().port
+        plane!.plane.addLeg({ session: "s", endpoint: "a", ssrc: 7, remoteIp: "127.9.29.1", remotePort })
+        plane!.plane.addLink({ session: "s", peer: "rs-b", labelOut: 1, labelIn: 2 })
+        let number = 0
+        /** Speaks from one of them until `isDone`, in packets that follow each other. */
+        const speak = async (send: (packet: Buffer) => void, isDone: () => boolean) => {
+            const timer = setInterval(() => {
+                const packet = rtp(7)
+                number++
+                writeRtp(packet, false, 0, number, number * 160, 7)
+                for (let i = 12; i < packet.length; i++) packet[i] = i % 16 < 8 ? 0x10 : 0x90
+                send(packet)
+            }, 20)
+            await eventually(isDone, "the speaker")
+            clearInterval(timer)
+        }
+        const fromLeg = (packet: Buffer) => member.send(packet, plane!.port, plane!.ip)
+        await speak(fromLeg, () => told.length > 0)
+        assert.deepEqual(told[0], ["s", "a", undefined])
+        assert.equal(plane!.plane.setMuted(7, true), true)
+        assert.equal(plane!.plane.setMuted(8, true), false)
+        await speak(fromLeg, () => plane!.plane.statistics().legs[0]!.levelDb === -127)
+        assert.equal(plane!.plane.statistics().legs[0]!.muted, true)
+        await speak(
+            packet => plane!.plane.receiveFromLink("rs-b", 2, packet),
+            () => told.some(([, , peer]) => peer === "rs-b"),
+        )
     })
 
     test("says so when its port is taken", async context => {

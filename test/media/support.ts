@@ -12,7 +12,7 @@ import { codecs } from "../../media/codecs.ts"
 import { type Measurement, measure, type Stretch } from "../../media/measure.ts"
 import { raisePriority } from "../../media/priority.ts"
 import { parseWav } from "../../media/wav.ts"
-import { MediaPlane } from "../../servers/routing/media/plane.ts"
+import { MediaPlane, type MediaPlaneOptions } from "../../servers/routing/media/plane.ts"
 import { Engine, type EngineEvent } from "../../sim/media-engine/engine.ts"
 
 // Test files run side by side on few processors: what is measured here is Parley, not the queue for them.
@@ -90,13 +90,19 @@ export interface TestPlane {
 }
 
 /** Planes on these addresses; every two of them can exchange packets of links. */
-export async function startPlanes(context: Closing, ips: string[], loadPercent = () => 7): Promise<TestPlane[]> {
+export async function startPlanes(
+    context: Closing,
+    ips: string[],
+    loadPercent = () => 7,
+    onSpeaker?: MediaPlaneOptions["onSpeaker"],
+): Promise<TestPlane[]> {
     const planes: TestPlane[] = []
     for (const ip of ips) {
         const plane = new MediaPlane({
             ip,
             port: 0,
             loadPercent,
+            ...(onSpeaker ? { onSpeaker } : {}),
             sendOnLink(peer, label, packet) {
                 const copy = Buffer.from(packet)
                 setImmediate(() => planes.find(other => other.ip === peer)?.plane.receiveFromLink(ip, label, copy))

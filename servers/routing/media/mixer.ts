@@ -6,6 +6,7 @@
  * deadline. The mix of those who are not heard is the same for all of them: it is made once and encoded once for each codec.
  */
 
+import { fadeOutOf } from "../../../media/level.ts"
 import { type Channel, frameSamples } from "./channel.ts"
 import { type EncodedMix, Encodes } from "./encodes.ts"
 import { ActiveSpeaker } from "./speaker.ts"
@@ -15,6 +16,7 @@ const loudest = 3
 const incumbentBonus = 2
 /** A speaker that is taken in or left out in the middle of a sound is faded over 5 ms. */
 const fadeSamples = frameSamples / 4
+const fadeOut = fadeOutOf(fadeSamples)
 /** Sums above this are bent towards full scale instead of being cut. */
 const knee = 24576
 const aboveKnee = 32767 - knee
@@ -196,8 +198,8 @@ export class Mixer {
 /** Fades out from 1, or in from 0, over the first 5 ms. */
 function fade(frame: Int16Array, from: 0 | 1): void {
     for (let i = 0; i < fadeSamples; i++) {
-        const share = (i + 1) / (fadeSamples + 1)
-        frame[i] = Math.round(frame[i]! * (from === 1 ? 1 - share : share))
+        const share = fadeOut[i]!
+        frame[i] = Math.round(frame[i]! * (from === 1 ? share : 1 - share))
     }
     if (from === 1) frame.fill(0, fadeSamples)
 }
