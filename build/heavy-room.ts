@@ -275,7 +275,17 @@ class HeavyRoom {
             case "join": {
                 const { address, port } = this.#probes.get(id)?.address() ?? { address: "127.0.0.1", port: 9 }
                 const ssrc = 4_294_967_295
-                return { sid: body.sid, ip: address, port, ssrc, pt: 0, frameMs: 20, people: limits.sessionMembers }
+                const key = "k".repeat(80)
+                return {
+                    sid: body.sid,
+                    ip: address,
+                    port,
+                    ssrc,
+                    pt: 0,
+                    frameMs: 20,
+                    people: limits.sessionMembers,
+                    key,
+                }
             }
             default:
                 return {}

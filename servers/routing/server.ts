@@ -4,7 +4,9 @@
  * Owns the order in which events are applied and effects are performed, and starting and stopping. Never decides.
  */
 
+import { randomBytes } from "node:crypto"
 import type { Logger } from "pino"
+import { legKeysBytes, readLegKeys, writeLegKeys } from "../../media/leg-keys.ts"
 import { type Count, countShape } from "../../protocol/link.ts"
 import type { Place, ServerState } from "../../protocol/servers.ts"
 import { problemWith } from "../../protocol/shape.ts"
@@ -168,6 +170,7 @@ export class RoutingServer {
             { id, ip, linkPort, mediaPort, fingerprint, boot, dspUnits, place: this.#parts.place },
             randomSeed,
             this.reserver.ledger,
+            () => writeLegKeys(randomBytes(legKeysBytes)),
         )
         const submit = (event: Event) => this.#submit(event)
         this.#signalling = new Signalling({ id, secret, broker, ip, boot, log, submit })
@@ -330,12 +333,17 @@ export class RoutingServer {
                 return
             }
             case "addLeg": {
-                const { sid, ep, ssrc, ip, port } = effect
-                const leg = { session: sid, endpoint: ep, ssrc, remoteIp: ip, remotePort: port }
-                const added = this.media.addLeg(leg)
-                if (!added.ok) this.#submit({ type: "legRefused", sid, ep, what: added.what })
+                const { sid, ep, key, muted } = effect
+                const { ssrc, ip, port, codec } = effect.leg
+                const leg = { session: sid, endpoint: ep, ssrc, remoteIp: ip, remotePort: port, codec }
+                const added = this.media.addLeg({ ...leg, keys: readLegKeys(key) })
+                if (!added.ok) return this.#submit({ type: "legRefused", sid, ep, what: added.what })
+                this.media.setMuted(ssrc, muted)
                 return
             }
+            case "mute":
+                this.media.setMuted(effect.ssrc, effect.on)
+                return
             case "removeLeg":
                 this.media.removeLeg(effect.ssrc)
                 return

@@ -34,7 +34,7 @@ export class Call {
     private retryAtMs = -1
     private attempt = 0
     private verifiedAtMs = 0
-    /** Where the sound goes and comes from; "" when it is closed. */
+    /** The keys of the open leg, which name it, as each answer has others; "" when it is closed. */
     private leg = ""
     private dismissed: string[] = []
 
@@ -85,16 +85,15 @@ export class Call {
         const context = this.context
         const ip = ipv4ToInt(answer.ip)
         if (ip < 0) return this.notJoined("malformed", "maker", 0)
-        const { ssrc, port, pt, frameMs } = answer
-        const leg = `${ssrc} ${ip} ${port}`
+        const { ssrc, port, pt, frameMs, key } = answer
         this.people = answer.people
         this.attempt = 0
-        if (leg !== this.leg) {
+        if (key !== this.leg) {
             // The microphone's state goes first: an open leg must never begin louder than it should.
             this.writeEngine()
-            context.effects.push({ type: "open", ssrc, ip, port, payloadType: pt, frameMs })
+            context.effects.push({ type: "open", ssrc, ip, port, payloadType: pt, frameMs, key })
         }
-        this.leg = leg
+        this.leg = key
         if (this.phase === Phase.InSession) return
         this.phase = Phase.InSession
         this.isRejoining = false
@@ -201,7 +200,8 @@ export class Call {
         // Without an engine there is nowhere to send the sound to; its appearing tries again.
         if (!context.isMediaUp || context.mediaIp === "") return
         this.verifiedAtMs = context.nowMs
-        context.ask(this.link.serverId(), "join", { sid: this.sid, ip: context.mediaIp, port: context.mediaPort })
+        const { mediaIp, mediaPort, mediaCodecs } = context
+        context.ask(this.link.serverId(), "join", { sid: this.sid, ip: mediaIp, port: mediaPort, codecs: mediaCodecs })
     }
 
     private rejoin(): void {

@@ -23,7 +23,7 @@ function hex(bytes: Uint8Array): string {
     return Buffer.from(bytes).toString("hex")
 }
 
-function rtp(sequence: number, payload = Buffer.from(`sound ${sequence}`)): Buffer {
+function rtp(sequence: number, payload: Buffer = Buffer.from(`sound ${sequence}`)): Buffer {
     const packet = Buffer.alloc(rtpHeaderBytes + payload.length)
     writeRtp(packet, false, 0, sequence, sequence * 160, ssrc)
     payload.copy(packet, rtpHeaderBytes)
@@ -142,7 +142,7 @@ describe("SRTP", () => {
 
     test("a stream that carries its roll-over counter can be entered in the middle", () => {
         const sender = new SrtpSender(master, true)
-        let packet = Buffer.alloc(0)
+        let packet: Buffer = Buffer.alloc(0)
         for (let i = 0; i < 3 * 65536 + 10; i++) packet = protect(sender, rtp(i & 0xffff), srtpCarriedTagBytes)
         const receiver = new SrtpReceiver(master, true)
         assert.equal(take(receiver, packet), hex(rtp(9)))
@@ -176,19 +176,17 @@ describe("SRTP", () => {
         const sender = new SrtpSender(master)
         const header = new RtpHeader()
         for (let i = 0; i < 20_000; i++) {
-            const good = protect(sender, rtp(i & 0x7fff, random.bytes(random.int(0, 200))))
-            const bad = random.chance(0.5) ? random.bytes(random.int(0, 1600)) : Buffer.from(good)
+            const good = protect(sender, rtp(i, random.bytes(random.int(0, 200))))
+            const bad: Buffer = random.chance(0.5) ? random.bytes(random.int(0, 1600)) : Buffer.from(good)
             if (random.chance(0.7) && bad.length > 0) bad[random.int(0, bad.length - 1)]! ^= 1 << random.int(0, 7)
             else if (bad.length > 0) bad.fill(0xff, 0, random.int(0, bad.length))
             if (!bad.equals(good)) {
                 assert.equal(typeof receiver.unprotect(bad), "string")
                 assert.equal(typeof receiver.unprotectRtcp(bad), "string")
             }
-            if (i < 32768) {
-                const taken = receiver.unprotect(good)
-                assert.equal(typeof taken, "number")
-                assert.ok(readRtp(good.subarray(0, taken as number), header))
-            } else break
+            const taken = receiver.unprotect(good)
+            assert.equal(typeof taken, "number")
+            assert.ok(readRtp(good.subarray(0, taken as number), header))
         }
     })
 })

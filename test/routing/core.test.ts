@@ -133,12 +133,12 @@ describe("a join", () => {
             [
                 "done",
                 {
-                    ...{ re: 2, sid: "s1", ip: "127.0.1.11", port: 7500, ssrc: leg.ssrc },
-                    ...{ pt: 0, frameMs: 20, people: 1 },
+                    ...{ re: 2, sid: "s1", ip: "127.0.1.11", port: 7500, ssrc: leg.leg.ssrc },
+                    ...{ pt: 0, frameMs: 20, people: 1, key: leg.key },
                 },
             ],
         ])
-        assert.ok(leg.ssrc > 0)
+        assert.ok(leg.leg.ssrc > 0)
         assert.equal(requests(effects, "joined").length, 1)
     })
 
@@ -659,7 +659,7 @@ describe("under random events", () => {
                 for (const request of open.keys())
                     if (request.startsWith(`${ep} `) && request !== asked) open.delete(request)
             for (const effect of effects) {
-                if (effect.type === "addLeg") legs.add(effect.ssrc)
+                if (effect.type === "addLeg") legs.add(effect.leg.ssrc)
                 if (effect.type === "removeLeg") assert.ok(legs.delete(effect.ssrc), `seed ${seed}: removed twice`)
                 if (effect.type === "toEndpoint" && "re" in effect.message)
                     open.delete(`${effect.ep} ${effect.message.re}`)

@@ -2,9 +2,10 @@
  * What a routing server knows, what can happen to it and what it does about it, as types.
  *
  * The core is `step(state, event, nowMs) -> effects` (step.ts): it changes `state` in place and returns what the adapters are
- * to do, in order. It never sees a clock, a socket or a source of randomness.
+ * to do, in order. It never sees a clock or a socket; keys, which must be random, are handed in.
  */
 
+import type { CodecName } from "../../../media/codec.ts"
 import type { Count } from "../../../protocol/link.ts"
 import type { Attach, EndpointState, Join, SessionRequest } from "../../../protocol/messages.ts"
 import type { Fixer, Reason } from "../../../protocol/reasons.ts"
@@ -86,6 +87,8 @@ export interface Attachment {
     answers: Map<number, Answer>
     /** Session that it is in. */
     sid?: string
+    /** As its state says. */
+    muted: boolean
     held?: HeldJoin
 }
 
@@ -101,6 +104,7 @@ export interface Leg {
     ssrc: number
     ip: string
     port: number
+    codec: CodecName
     /** People in the session as the endpoint was last told. */
     toldPeople: number
 }
@@ -145,6 +149,8 @@ export interface State {
     /** Sessions whose numbers of people may have changed. */
     touched: Set<string>
     draining: boolean
+    /** Fresh keys for a leg, as text (`media/leg-keys.ts`). */
+    newKey: () => string
 }
 
 export type EndpointRequest =
@@ -195,7 +201,9 @@ export type Effect =
     | { type: "control"; peer: string; message: Count }
     /** To the reservation. */
     | { type: "reserve"; event: ReservationEvent }
-    | { type: "addLeg"; sid: string; ep: string; ssrc: number; ip: string; port: number }
+    | { type: "addLeg"; sid: string; ep: string; leg: Leg; key: string; muted: boolean }
+    /** Of a muted leg nothing is mixed, whatever its packets hold. */
+    | { type: "mute"; ssrc: number; on: boolean }
     | { type: "removeLeg"; ssrc: number }
     | { type: "addLink"; sid: string; peer: string; labelOut: number; labelIn: number }
     | { type: "removeLink"; sid: string; peer: string }

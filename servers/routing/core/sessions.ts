@@ -4,6 +4,7 @@
  * Owns who is in which session. Never decides whether someone may join (joins.ts does) and never mixes.
  */
 
+import type { CodecName } from "../../../media/codec.ts"
 import { limits } from "../../../protocol/limits.ts"
 import type { Reason } from "../../../protocol/reasons.ts"
 import { type ServerSession, sessionKbps } from "../../../protocol/servers.ts"
@@ -80,30 +81,32 @@ export function endOverdue(state: State, nowMs: number, out: Effect[]): void {
         if (session.known.end + coreLimits.overdueSeconds < nowSeconds) end(state, sid, "ended", nowMs, out)
 }
 
-/** The endpoint's leg: a new one, or the one that it has, at its present address. */
+/** The endpoint's leg: a new one, or the one that it has, at its present address. Either way its keys are new. */
 export function addLeg(
     state: State,
     session: Session,
     ep: string,
-    ip: string,
-    port: number,
+    { ip, port, codec }: { ip: string; port: number; codec: CodecName },
     nowMs: number,
     out: Effect[],
-): Leg {
+): { leg: Leg; key: string } {
     const { sid } = session.known
     const before = session.legs.get(ep)
-    const leg: Leg = before ? { ...before, ip, port } : { ssrc: freshSsrc(state), ip, port, toldPeople: 0 }
+    const leg: Leg = before
+        ? { ...before, ip, port, codec }
+        : { ssrc: freshSsrc(state), ip, port, codec, toldPeople: 0 }
+    const key = state.newKey()
     session.legs.set(ep, leg)
     countLegs(state, session)
     state.touched.add(sid)
     const attachment = state.attachments.get(ep)
     if (attachment) attachment.sid = sid
-    out.push({ type: "addLeg", sid, ep, ssrc: leg.ssrc, ip, port })
+    out.push({ type: "addLeg", sid, ep, leg, key, muted: attachment?.muted ?? false })
     if (!before) {
         reportJoined(state, sid, ep, nowMs, out)
-        out.push({ type: "log", level: "info", what: "joined", details: { sid, ep, ssrc: leg.ssrc } })
+        out.push({ type: "log", level: "info", what: "joined", details: { sid, ep, ssrc: leg.ssrc, codec } })
     }
-    return leg
+    return { leg, key }
 }
 
 /** Harmless when the endpoint has no leg there. */

@@ -20,8 +20,8 @@ type Report = Of<typeof joinedShape>
 /** Ids of one life; the next one starts above, or it would take an answer that is still under way for its own. */
 const requestsOfLife = 2 ** 20
 
-/** `randomSeed`: 32 random bits. `ledger`: the one of the reservation. */
-export function initialState(self: Self, randomSeed: number, ledger: Ledger): State {
+/** `randomSeed`: 32 random bits. `ledger`: the one of the reservation. `newKey`: fresh keys of a leg, as text. */
+export function initialState(self: Self, randomSeed: number, ledger: Ledger, newKey: () => string): State {
     return {
         self,
         registration: { connected: false, registered: false },
@@ -37,6 +37,7 @@ export function initialState(self: Self, randomSeed: number, ledger: Ledger): St
         ledger,
         touched: new Set(),
         draining: false,
+        newKey,
     }
 }
 
