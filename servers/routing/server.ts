@@ -19,6 +19,7 @@ import { PathMeter } from "./measure/path-meter.ts"
 import { TrainAnswerer } from "./measure/train-answerer.ts"
 import { dspUnitsOf } from "./media/dsp-units.ts"
 import { MediaPlane } from "./media/plane.ts"
+import { deriveSessionKeys } from "./media/session-keys.ts"
 import type { ChoiceLimits } from "./neighbours/choice.ts"
 import type { ReservationEffect } from "./reservation/model.ts"
 import { Reserver } from "./reserver.ts"
@@ -351,6 +352,11 @@ export class RoutingServer {
                 const { sid, peer, labelOut, labelIn } = effect
                 const added = this.media.addLink({ session: sid, peer, labelOut, labelIn })
                 if (!added.ok) this.#log.warn({ sid, peer, reason: added.what }, "no media on the link")
+                return
+            }
+            case "sessionKey": {
+                const { sid, key, mixers } = effect
+                this.media.setSessionKeys(sid, key === undefined ? undefined : deriveSessionKeys(key, this.id, mixers))
                 return
             }
             case "removeLink":

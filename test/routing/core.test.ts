@@ -513,7 +513,7 @@ describe("a session's tree", () => {
         const destinations = [{ rs: "rs-b", dspUnits: 1 }]
         assert.deepEqual(wish, {
             type: "wish",
-            wish: { sid: "s1", version: 1, destinations, bandwidthKbps: 96, dspUnits: 1 },
+            wish: { sid: "s1", version: 1, destinations, bandwidthKbps: 102, dspUnits: 1 },
         })
         assert.deepEqual(wishes(play.session({ n: 2, members, source: "rs-b" })), [{ type: "drop", sid: "s1" }])
         assert.deepEqual(wishes(play.session({ n: 3, members, state: "scheduled" })), [{ type: "drop", sid: "s1" }])
@@ -674,5 +674,74 @@ describe("under random events", () => {
                 assert.ok(play.nowMs - atMs <= 3100, `seed ${seed}: ${request} without an answer`)
             play.effects.length = 0
         }
+    })
+})
+
+describe("the key of a session", () => {
+    const key = Buffer.alloc(32, 1).toString("base64")
+
+    test("reaches the media plane with those who share it, once, and is taken back with it or with the session", () => {
+        const play = new Play()
+        const mixers = ["rs-a", "rs-b"]
+        const given = of(play.session({ key, mixers }), "sessionKey")
+        assert.deepEqual(given, [{ type: "sessionKey", sid: "s1", key, mixers }])
+        assert.deepEqual(of(play.session({ n: 2, key, mixers }), "sessionKey"), [])
+        assert.deepEqual(of(play.session({ n: 3, key, mixers: ["rs-a"] }), "sessionKey").length, 1)
+        assert.equal(of(play.session({ n: 4 }), "sessionKey")[0]?.key, undefined)
+        play.session({ n: 5, key, mixers })
+        const ended = of(play.group({ verb: "end", message: { sid: "s1", reason: "ended" } }), "sessionKey")
+        assert.deepEqual(ended, [{ type: "sessionKey", sid: "s1", key: undefined, mixers: [] }])
+    })
+
+    test("is in no log, and neither is the key of a leg", () => {
+        const play = new Play()
+        play.session({ key, mixers: ["rs-a"] })
+        play.attach("ep-a")
+        const [leg] = of(play.join("ep-a"), "addLeg")
+        play.feed({ type: "legRefused", sid: "s1", ep: "ep-a", what: "no room" })
+        const logs = JSON.stringify(of(play.effects, "log"))
+        assert.ok(logs.length > 2)
+        assert.equal(logs.includes(key) || logs.includes(leg.key), false)
+    })
+})
+
+describe("what an endpoint's media engine has", () => {
+    test("is used, the best first; a poorer one where the units do not suffice", () => {
+        const codecOf = (units: number, codecs?: string) => {
+            const play = new Play("rs-a", units)
+            play.session()
+            play.attach("ep-a")
+            const message = { id: 2, sid: "s1", ip: "127.0.2.1", port: 5004, ...(codecs ? { codecs } : {}) }
+            const effects = play.ask("ep-a", { verb: "join", message })
+            const [[verb, answer]] = told(effects, "ep-a") as [[string, { pt?: number; reason?: string }]]
+            return verb === "done" ? answer.pt : answer.reason
+        }
+        assert.equal(codecOf(100, "opus,pcmu"), 111)
+        assert.equal(codecOf(100, "pcmu,opus"), 0)
+        assert.equal(codecOf(100, "g722,opus"), 111)
+        assert.equal(codecOf(100), 0)
+        assert.equal(codecOf(1, "opus,pcmu"), 0, "one unit is enough for PCMU")
+        assert.equal(codecOf(1, "opus"), "no-dsp")
+        assert.equal(codecOf(0, "opus,pcmu"), "no-dsp")
+        assert.equal(codecOf(100, "g722"), "unsupported")
+    })
+
+    test("new keys come with each join, and mute is passed on to the media plane", () => {
+        const play = new Play()
+        play.session()
+        play.attach("ep-a")
+        const [first] = of(play.join("ep-a"), "addLeg")
+        assert.equal(first.muted, false)
+        const message = { id: 9, sid: "s1", ip: "127.0.2.1", port: 5004 }
+        const [again] = of(play.ask("ep-a", { verb: "join", message }), "addLeg")
+        assert.notEqual(again.key, first.key)
+        assert.equal(again.leg.ssrc, first.leg.ssrc)
+        const state = { boot: 1, on: 1, rs: "rs-a", sid: "s1" }
+        const say = (muted: number) =>
+            of(play.feed({ type: "endpointState", ep: "ep-a", state: { ...state, muted } }), "mute")
+        assert.deepEqual(say(1), [{ type: "mute", ssrc: first.leg.ssrc, on: true }])
+        assert.deepEqual(say(1), [])
+        assert.equal(of(play.ask("ep-a", { verb: "join", message: { ...message, id: 10 } }), "addLeg")[0].muted, true)
+        assert.deepEqual(say(0), [{ type: "mute", ssrc: first.leg.ssrc, on: false }])
     })
 })

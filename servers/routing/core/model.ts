@@ -207,6 +207,8 @@ export type Effect =
     | { type: "removeLeg"; ssrc: number }
     | { type: "addLink"; sid: string; peer: string; labelOut: number; labelIn: number }
     | { type: "removeLink"; sid: string; peer: string }
+    /** What protects the session on links; without a key: nothing is processed here any more. */
+    | { type: "sessionKey"; sid: string; key: string | undefined; mixers: readonly string[] }
     /** The session passes through between these links, unread [claim 4]; none: it no longer does. */
     | { type: "transit"; sid: string; branches: Branch[] }
     | { type: "log"; level: "info" | "warn"; what: string; details: object }

@@ -24,6 +24,7 @@ export function learn(state: State, known: ServerSession, nowMs: number, out: Ef
         end(state, sid, "ended", nowMs, out)
         return false
     }
+    const before = session?.known
     if (session) {
         session.known = known
         for (const ep of [...session.legs.keys()]) {
@@ -40,6 +41,8 @@ export function learn(state: State, known: ServerSession, nowMs: number, out: Ef
         state.ended.delete(sid)
         state.sessions.set(sid, { known, legs: new Map() })
     }
+    if (known.key !== before?.key || String(known.mixers) !== String(before?.mixers))
+        out.push({ type: "sessionKey", sid, key: known.key, mixers: known.mixers ?? [] })
     reserve(state, sid, out)
     // Nothing could be reserved for this server: who is here talks to nobody.
     const unreached = unreachedHere(state, known)
@@ -69,6 +72,7 @@ export function end(state: State, sid: string, reason: Reason, nowMs: number, ou
     }
     if (session.known.source === state.self.id) out.push({ type: "reserve", event: { type: "drop", sid } })
     state.sessions.delete(sid)
+    if (session.known.key !== undefined) out.push({ type: "sessionKey", sid, key: undefined, mixers: [] })
     out.push({ type: "log", level: "info", what: "session over", details: { sid, reason } })
 }
 
