@@ -2,7 +2,8 @@
  * What routing servers hold beside what the sessions that live need: the difference has leaked.
  *
  * Owns the sums. The need follows from the trees that the sources tell, by the rules of routing-spec 4: each link is held in both
- * directions; a server with members needs their units and one for each of its links of the tree, one in transit none.
+ * directions; a server with members needs their units and one for each of its links of the tree, as does one where the tree
+ * branches; one in transit needs none.
  */
 
 import type { ReservationReport } from "../protocol/servers.ts"
@@ -46,13 +47,14 @@ export function leakOf(ledgers: ReadonlyMap<string, Ledger>, sessions: readonly 
     const add = (sums: Map<string, number>, key: string, value: number) => sums.set(key, (sums.get(key) ?? 0) + value)
     for (const session of sessions) {
         for (const rs of session.members) add(units, rs, 1)
+        const mixes = new Set([session.source, ...session.members, ...branching(session.tree)])
         for (const { rs, parent } of session.tree)
             for (const [from, to] of [
                 [rs, parent],
                 [parent, rs],
             ]) {
                 add(kbps, `${from} ${to}`, session.kbps)
-                if (from === session.source || session.members.includes(from)) add(units, from, 1)
+                if (mixes.has(from)) add(units, from, 1)
             }
     }
     const leak: Leak = { kbps: 0, dspUnits: 0 }
@@ -64,6 +66,13 @@ export function leakOf(ledgers: ReadonlyMap<string, Ledger>, sessions: readonly 
         for (const [link, heldKbps] of held) leak.kbps += Math.abs(heldKbps - (kbps.get(link) ?? 0))
     }
     return leak
+}
+
+/** Servers with more than one child: several streams meet there. */
+function branching(tree: LivingSession["tree"]): string[] {
+    const children = new Map<string, number>()
+    for (const { parent } of tree) children.set(parent, (children.get(parent) ?? 0) + 1)
+    return [...children].filter(([, count]) => count > 1).map(([rs]) => rs)
 }
 
 /** What is left of it when it has become nothing, or when all leases are over. */

@@ -2,7 +2,8 @@
  * How long a session is without a whole tree when a routing server on it is killed, with real routing server processes.
  *
  * Five servers: A, B, C and D have members, T in their middle has none (2 ms to each); around it a ring A - B - C - D of longer
- * links (16 ms). The session's tree starts from A and passes through T. T is killed (kill -9).
+ * links (16 ms). The session's tree starts from A and passes through T. T is killed (kill -9): its system closes the TCP
+ * connections, so that the neighbours know at once; a silent failure adds what `bench failover` measures.
  *
  * - repairMs: from the kill until the source's report of the new tree has come over the broker. That counts only when every
  *   survivor, asked afterwards, has exactly the part in it that the report says.

@@ -21,9 +21,12 @@ export interface Bench {
 
 /** Loaded when asked for, so that the list costs nothing. */
 const benches: Record<string, () => Promise<Bench>> = {
+    dsp: async () => (await import("./dsp.ts")).dspBench,
     failover: async () => (await import("./failover.ts")).failoverBench,
+    media: async () => (await import("./media.ts")).mediaBench,
     mqtt: async () => (await import("./mqtt.ts")).mqttBench,
     neighbours: async () => (await import("./neighbours.ts")).neighboursBench,
+    quality: async () => (await import("./quality.ts")).qualityBench,
     repair: async () => (await import("./repair.ts")).repairBench,
     sessions: async () => (await import("./sessions.ts")).sessionsBench,
     reserve: async () => (await import("./reserve.ts")).reserveBench,

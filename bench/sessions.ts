@@ -25,7 +25,6 @@ import { type LivingSession, leakOf, ledgersOf, remainingLeak } from "./holdings
 import type { Bench } from "./run.ts"
 
 const serverCount = 10
-const underWay = 16
 const usualKbps = 96
 const largeKbps = 2000
 const largeEach = 20
@@ -37,6 +36,12 @@ const sampleEachMs = 150
 const patienceMs = 120_000
 
 const ids = Array.from({ length: serverCount }, (_, i) => `rs-${i}`)
+
+interface Extent {
+    wanted: number
+    exchanged: number
+    together: number
+}
 
 interface Asked {
     sid: string
@@ -50,18 +55,20 @@ export const sessionsBench: Bench = {
     options: {
         sessions: "active at the same time (1000)",
         exchanged: "sessions that end while others begin (200)",
+        together: "sessions that are set up or torn down at the same time (16)",
         seed: "of members and delays",
     },
     async run(options, progress) {
         const wanted = whole("sessions", options.sessions, 1000, 3000)
         const exchanged = whole("exchanged", options.exchanged, 200, 3000)
+        const together = Math.max(1, whole("together", options.together, 16, 3000))
         const seed = whole("seed", options.seed, 1, 0x7fffffff)
         // The servers do so too: the broker in this process must not wait for them.
         raisePriority()
         const random = seededRandom(seed)
         const network = await startRoutingNetwork(planOf(random))
         try {
-            return { figures: await measure(network, random, wanted, exchanged, progress), seed }
+            return { figures: await measure(network, random, { wanted, exchanged, together }, progress), seed }
         } finally {
             await network.stop()
         }
@@ -88,14 +95,13 @@ function planOf(random: SeededRandom): NetworkPlan {
 async function measure(
     network: RoutingNetwork,
     random: SeededRandom,
-    wanted: number,
-    exchanged: number,
+    { wanted, exchanged, together }: Extent,
     progress: (text: string) => void,
 ): Promise<Record<string, number>> {
     const servers = Object.values(network.servers)
     await settled(servers)
     progress("everybody reaches everybody")
-    const crowd = new Crowd(network, random)
+    const crowd = new Crowd(network, random, together)
     const sampler = new Sampler(servers)
     const startMs = performance.now()
 
@@ -103,8 +109,8 @@ async function measure(
     const setupSeconds = (performance.now() - startMs) / 1000
     const perSecond = crowd.setupsMs.length / setupSeconds
     progress(`${crowd.active.size} active after ${setupSeconds.toFixed(1)} s, refused: ${crowd.refusals()}`)
-    for (let i = 0; i < exchanged; i += underWay) {
-        await crowd.shrink(Math.min(underWay, exchanged - i))
+    for (let i = 0; i < exchanged; i += together) {
+        await crowd.shrink(Math.min(together, exchanged - i))
         await crowd.grow(wanted, 2 * (wanted + exchanged), sampler)
     }
     progress(`${exchanged} exchanged, refused: ${crowd.refusals()}`)
@@ -149,7 +155,10 @@ class Crowd {
     readonly #network: RoutingNetwork
     readonly #random: SeededRandom
 
-    constructor(network: RoutingNetwork, random: SeededRandom) {
+    readonly #together: number
+
+    constructor(network: RoutingNetwork, random: SeededRandom, together: number) {
+        this.#together = together
         this.#network = network
         this.#random = random
         network.group.on("reservation", (_rs, { state }) => {
@@ -166,15 +175,15 @@ class Crowd {
                 sampler.check()
             }
         }
-        // As the last ones come in, others are under way: they are more than wanted, and end again.
-        await Promise.all(Array.from({ length: underWay }, one))
+        // As the last one comes in others are under way: then there are some more than wanted.
+        await Promise.all(Array.from({ length: Math.min(this.#together, wanted - this.active.size) }, one))
     }
 
     /** Ends so many, the oldest first. */
     async shrink(count: number): Promise<void> {
         const ending = [...this.active.values()].slice(0, count)
-        for (let i = 0; i < ending.length; i += underWay)
-            await Promise.all(ending.slice(i, i + underWay).map(each => this.#end(each)))
+        for (let i = 0; i < ending.length; i += this.#together)
+            await Promise.all(ending.slice(i, i + this.#together).map(each => this.#end(each)))
     }
 
     /** With the trees as they were told last. */

@@ -59,8 +59,6 @@ function packed(graph: Graph): Buffer {
 }
 
 const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]
-/** What a quarter of the runs keep to, as in the C program: on a busy machine half of them may be interrupted. */
-const quartile = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 2]
 
 function timeMs(action: () => void): number {
     const start = performance.now()
@@ -107,7 +105,7 @@ async function measure(seed: number, progress: (line: string) => void): Promise<
             for (let round = 0; round < rounds; round++) {
                 // Once to bring them into the caches, as the C program does, and once that counts.
                 for (const paths of all) paths.run()
-                const mine = quartile(all.map(paths => timeMs(() => paths.run())))
+                const mine = median(all.map(paths => timeMs(() => paths.run())))
                 ours.push(mine)
                 if (!compiler) continue
                 const after = theirs()

@@ -32,6 +32,12 @@ if (runsFirmware || needed.some(path => !existsSync(`${root}/${path}`))) {
     }
 }
 
+// Whoever reads the answer may stop reading it, as `head` does: that is no failure.
+process.stdout.on("error", error => {
+    if (error.code === "EPIPE") process.exit(0)
+    throw error
+})
+
 const { register } = await import("tsx/esm/api")
 register()
 const { main } = await import("../cli/main.ts")

@@ -37,7 +37,9 @@ if (files.length === 0) {
 }
 
 /** Files that judge sound as it is heard: real time, so nothing else runs beside them. */
-const alone = file => /^test\/(first-call|system)\//.test(file) || file === "test/media/conference.test.ts"
+const alone = file =>
+    /^test\/(first-call|system)\//.test(file) ||
+    ["test/media/conference.test.ts", "test/media/jacdac.test.ts"].includes(file)
 const rounds = [
     { files: files.filter(file => !alone(file)), concurrency: 2 },
     { files: files.filter(alone), concurrency: 1 },

@@ -16,6 +16,8 @@ const codecFadedSeconds = 0.1
 const crossFadeSeconds = 0.004
 const leadSeconds = 0.0015
 const matchSeconds = 0.02
+/** Step of the first search; at 16 kHz it leaves what lies below 4 kHz, and a voice's pitch lies far below. */
+const coarse = 2
 /** Peak below which the past counts as silence: the two smallest steps of G.711. */
 const silentPeak = 16
 
@@ -118,21 +120,28 @@ export class Concealment {
         return Math.max(-32768, Math.min(32767, Math.round(sample)))
     }
 
-    /** The shift at which the past resembles itself most: a pitch period where there is one. */
+    /** The shift at which the past resembles itself most: a pitch period where there is one. Looked for coarsely, then closely. */
     private bestLag(): number {
-        const past = this.past
-        const end = past.length
-        const span = this.matchSamples >> 1
         const shortest = Math.max(1, Math.round(this.rate * shortestLagSeconds))
         const longest = Math.floor(this.rate * longestLagSeconds)
+        const near = this.bestOf(shortest, longest, coarse)
+        return this.bestOf(Math.max(shortest, near - coarse), Math.min(longest, near + coarse), 1)
+    }
+
+    /** The best of every `step`th lag, by every `step`th sample. */
+    private bestOf(shortest: number, longest: number, step: number): number {
+        const { past } = this
+        const end = past.length
+        const span = this.matchSamples >> 1
         let best = longest
         let bestScore = -Infinity
-        for (let lag = shortest; lag <= longest; lag++) {
+        for (let lag = shortest; lag <= longest; lag += step) {
             let cross = 0
             let energy = 1
-            for (let i = end - span; i < end; i++) {
-                cross += past[i]! * past[i - lag]!
-                energy += past[i - lag]! * past[i - lag]!
+            for (let i = end - span; i < end; i += step) {
+                const other = past[i - lag]!
+                cross += past[i]! * other
+                energy += other * other
             }
             const score = cross / Math.sqrt(energy)
             if (score > bestScore) {

@@ -103,6 +103,16 @@ export class Ticker {
         return this.running ? Math.max(0, this.clock.nowMs() - this.nextDeadlineMs) : 0
     }
 
+    /** Counts from here on: what is measured is how a worker runs, not how it began. */
+    resetStatistics(): void {
+        this.lateness.fill(0)
+        this.done = 0
+        this.late = 0
+        this.skipped = 0
+        this.latenessMaxMs = 0
+        this.workMs = 0
+    }
+
     statistics(): TickerStatistics {
         return {
             done: this.done,

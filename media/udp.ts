@@ -70,7 +70,7 @@ class DgramIo implements UdpIo {
     send(packet: Uint8Array, ip: string, port: number): void {
         if (!this.open) return
         try {
-            this.socket.send(packet, 0, packet.length, port, ip, this.onSent)
+            this.socket.send(packet, port, ip, this.onSent)
         } catch {
             this.sendFailures++
         }

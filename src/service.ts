@@ -26,12 +26,15 @@ const supportsAcknowledgement = 0x100
 const repeatsMs = [20, 50, 1]
 /** Counts announcements up to here since the start, so that others notice a restart. */
 const steadyAnnouncements = 15
+/** Answers that wait for the bus at a time, each 250 bytes: as many as there are registers, which then leave in one frame. */
+const maxAnswering = 4
 /** Who asks more at a time asks again. */
-const maxQuestions = 8
+const maxQuestions = 12
 
 export class ApplianceServer {
-    private work = newSignal()
+    private changed = newSignal()
     private questions: ds.Packet[] = []
+    private answering = 0
     private announcements = 0
     private announceAtMs = 0
 
@@ -46,15 +49,23 @@ export class ApplianceServer {
     }
 
     phaseChanged(): void {
-        raise(this.work)
+        raise(this.changed)
     }
 
-    /** Keeps a question until its turn: a fiber for each that waits for the bus would take 250 bytes. */
-    ask(packet: ds.Packet): void {
+    /** Answers, or keeps the question for a fiber that is answering. */
+    async ask(packet: ds.Packet): Promise<void> {
         if (packet.isReport || packet.serviceIndex !== serviceIndex) return
-        const isAsked = this.questions.some(one => one.serviceCommand === packet.serviceCommand)
-        if (!isAsked && this.questions.length < maxQuestions) this.questions.push(packet)
-        raise(this.work)
+        if (this.answering >= maxAnswering) {
+            if (this.questions.length < maxQuestions) this.questions.push(packet)
+            return
+        }
+        this.answering++
+        let question = packet
+        while (question) {
+            await this.answer(question)
+            question = this.questions.shift()
+        }
+        this.answering--
     }
 
     /** Tells each phase. A newer one does not wait for the rest of an older one. */
@@ -73,10 +84,9 @@ export class ApplianceServer {
         }
     }
 
-    /** For `timeMs`, or until there is something to do; answers what was asked, and announces the service when it is time. */
+    /** For `timeMs`, or until the phase changes; announces the service when it is time. */
     private async rest(timeMs: number): Promise<void> {
-        await raised(this.work, Math.min(timeMs, this.announceAtMs - ds.millis()))
-        while (this.questions.length > 0) await this.answer(this.questions.shift())
+        await raised(this.changed, Math.min(timeMs, this.announceAtMs - ds.millis()))
         if (ds.millis() >= this.announceAtMs) await this.announce()
     }
 
@@ -117,5 +127,5 @@ export class ApplianceServer {
 }
 
 function listen(server: ApplianceServer): void {
-    raw._onServerPacket = async packet => server.ask(packet)
+    raw._onServerPacket = async packet => await server.ask(packet)
 }

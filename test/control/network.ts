@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { ControlClient } from "../../servers/routing/control/client.ts"
+import type { PathConditions } from "../../servers/routing/underlay/conditions.ts"
 import { loopbackAddress } from "../support/addresses.ts"
 import { enrolParties, startEmbeddedBroker } from "../support/broker.ts"
 import { type Child, startScript } from "../support/child.ts"
@@ -40,8 +41,8 @@ export interface NetworkPlan {
     ids: string[]
     /** Static neighbours. */
     pairs: [string, string][]
-    /** One-way delays in ms, both ways, from the start. */
-    delays?: [string, string, number][]
+    /** One-way delays in ms, both ways, from the start; or more of the conditions of that path. */
+    delays?: [string, string, number | Partial<PathConditions>][]
     /** Further options of each server, and of single ones. */
     words?: string[]
     wordsOf?: Record<string, string[]>
@@ -65,9 +66,10 @@ export async function startRoutingNetwork(plan: NetworkPlan): Promise<RoutingNet
         const state = join(root, id)
         writeFileSync(secretFile, `${parties.secrets[id]}\n`, { mode: 0o600 })
         const paths: Record<string, object> = {}
-        for (const [a, b, delayMs] of plan.delays ?? []) {
-            if (a === id) paths[b] = { delayMs }
-            if (b === id) paths[a] = { delayMs }
+        for (const [a, b, given] of plan.delays ?? []) {
+            const conditions = typeof given === "number" ? { delayMs: given } : given
+            if (a === id) paths[b] = conditions
+            if (b === id) paths[a] = conditions
         }
         writeFileSync(underlayFile, JSON.stringify({ seed: 1, paths }))
         const options = [

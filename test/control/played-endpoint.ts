@@ -37,7 +37,7 @@ export class PlayedEndpoint {
     #sequence = 0
     #requests = 0
     #place: JoinDone | undefined
-    #onHeard = () => {}
+    #onPacketOf: Record<"sound" | "silence", () => void> = { sound: () => {}, silence: () => {} }
 
     private constructor(party: TestParty, id: string, socket: Socket, ip: string) {
         this.id = id
@@ -105,10 +105,10 @@ export class PlayedEndpoint {
         }
     }
 
-    /** The next packet with sound in it. */
-    nextHeard(): Promise<void> {
+    /** The next packet with sound in it, or without. */
+    nextHeard(what: "sound" | "silence" = "sound"): Promise<void> {
         return new Promise(resolve => {
-            this.#onHeard = resolve
+            this.#onPacketOf[what] = resolve
         })
     }
 
@@ -136,8 +136,8 @@ export class PlayedEndpoint {
         if (!readRtp(packet, this.#header)) return
         let loud = 0
         for (let i = rtpHeaderBytes; i < packet.length; i++) if ((packet[i] & 0x7f) < 0x60) loud++
-        if (loud < loudShare * frameSamples) return
-        this.heardMs.push(performance.now())
-        this.#onHeard()
+        const what = loud < loudShare * frameSamples ? "silence" : "sound"
+        if (what === "sound") this.heardMs.push(performance.now())
+        this.#onPacketOf[what]()
     }
 }

@@ -106,6 +106,15 @@ describe("what the source tells of a session's reservation", () => {
         assert.deepEqual(left(world, sid), [])
     })
 
+    test("of an earlier epoch counts when that goes on because what was tried after it has come to nothing", () => {
+        const { world, sid } = inSession()
+        report(world, "rs-a", sid, { ep: 8, state: "active", tree })
+        report(world, "rs-a", sid, { ep: 9, state: "reserving" })
+        report(world, "rs-a", sid, { ep: 9, state: "degraded", short: [units("rs-c")] })
+        assert.equal(report(world, "rs-a", sid, { ep: 8, state: "active", tree }), "done")
+        assert.deepEqual([kept(world, sid)?.told?.state, kept(world, sid)?.told?.ep], ["active", 8])
+    })
+
     test("is old news from a server that is not the source now, and refused for sessions that are over or unknown", () => {
         const { world, sid } = inSession()
         assert.equal(report(world, "rs-b", sid, { state: "refused", short: [units("rs-c")] }), "done")

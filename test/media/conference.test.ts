@@ -82,6 +82,31 @@ describe("rooms in a session", () => {
         context.diagnostic(`ticks ${done} late ${late} p99 ${latenessP99Ms} ms work ${workMeanMs.toFixed(3)} ms`)
     })
 
+    test("with Opus, over two servers and with sound cards that run off, hear each other", async context => {
+        const [pa, pb] = await startPlanes(context, ["127.9.10.11", "127.9.10.12"])
+        connect("s", pa!, pb!, 100, "opus")
+        const a = await startEngine(context, "127.9.10.1", {}, 0, 0, 200)
+        const b = await startEngine(context, "127.9.10.2", {}, 0, 0, -200)
+        const c = await startEngine(context, "127.9.10.3")
+        join("s", a, pa!, 1, "opus")
+        join("s", b, pb!, 2, "opus")
+        join("s", c, pb!, 3, "pcmu")
+        a.engine.muted = false
+        await bestOfThree(async () => {
+            const { fromMs, toMs } = await say(a)
+            for (const [name, listener] of [
+                ["Opus", b],
+                ["PCMU", c],
+            ] as const) {
+                const heard = compare(a, listener, fromMs, toMs)
+                context.diagnostic(`${name}: ${show(heard)}`)
+                assert.ok(heard.correlation >= 0.9, `${name}: ${show(heard)}`)
+                assert.ok(heard.delayP95Ms <= 160, `${name}: ${show(heard)}`)
+            }
+        })
+        for (const listener of [b, c]) assert.equal(listener.engine.statistics().lost, 0)
+    })
+
     test("hear nothing of a muted one, from the press on, and hear it again after the next", async context => {
         const [plane] = await startPlanes(context, ["127.9.5.11"])
         const a = await startEngine(context, "127.9.6.1")

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict"
 import { before, describe, test } from "node:test"
 import { type CodecName, soundRate } from "../../media/codec.ts"
-import { codecs } from "../../media/codecs.ts"
 import { pcmuSilence } from "../../media/g711.ts"
 import { loadOpus } from "../../media/opus.ts"
-import { RtpHeader, readRtp, writeRtp } from "../../media/rtp.ts"
-import { Channel, type ChannelKind, tickMs } from "../../servers/routing/media/channel.ts"
-import { Mixer, softLimit } from "../../servers/routing/media/mixer.ts"
+import { RtpHeader, readRtp } from "../../media/rtp.ts"
+import type { ChannelKind } from "../../servers/routing/media/channel.ts"
+import { softLimit } from "../../servers/routing/media/mixer.ts"
 import { Room } from "./room.ts"
 
 before(loadOpus)
@@ -120,25 +119,19 @@ describe("the mixer of a session", () => {
     })
 
     test("sends nothing for a session that is reserved and that nobody is in yet, and wakes when somebody is", () => {
-        const mixer = new Mixer()
-        let sent = 0
-        const links = [1, 2].map(ssrc => new Channel("link", codecs.pcmu, ssrc, 0, () => sent++))
-        for (const link of links) mixer.add(link)
-        let tick = 1
-        for (; tick <= 500; tick++) mixer.tick(tick * tickMs, tick)
-        assert.equal(sent, 0)
-        const header = new RtpHeader()
-        const bytes = new Uint8Array(12 + 160).fill(0x10, 12)
-        writeRtp(bytes, true, 0, 1, 160, 7)
-        readRtp(bytes, header)
-        links[0].receive(bytes, header, tick * tickMs)
-        for (let i = 0; i < 5; i++, tick++) mixer.tick(tick * tickMs, tick)
-        assert.ok(sent > 0, "what came from one link goes on to the other")
-        const leg = new Channel("leg", codecs.pcmu, 3, 0, () => {})
-        const other = new Mixer()
-        other.add(new Channel("link", codecs.pcmu, 4, 0, () => {}))
-        other.add(leg)
-        for (let i = 0; i < 5; i++, tick++) other.tick(tick * tickMs, tick)
-        assert.equal(leg.sent, 5, "who is here is sent to from the first tick on")
+        const room = new Room()
+        const say = () => 8000
+        const [first, second] = [1, 2].map(() => room.add({ kind: "link", say, arrives: () => false }))
+        room.pass(500)
+        assert.equal(first.packets.length + second.packets.length, 0)
+        room.add({ kind: "link", say })
+        room.pass(10)
+        assert.ok(first.packets.length > 0, "what comes from one link goes on to the others")
+
+        const other = new Room()
+        other.add({ kind: "link", say, arrives: () => false })
+        const leg = other.add({ say: () => 0, arrives: () => false })
+        other.pass(5)
+        assert.equal(leg.packets.length, 5, "who is here is sent to from the first tick on")
     })
 })

@@ -449,6 +449,46 @@ test("a way through more servers than an answer can name is refused, and nobody 
     }
 })
 
+describe("many sessions at once", () => {
+    test("are tried a few at a time in their order, and each is answered", () => {
+        const network = TestNetwork.of(["a b 10 100000", "b c 10 100000"], { trialsAtOnce: 2, dspUnits: 1000 })
+        const sids = ["s1", "s2", "s3", "s4", "s5"]
+        for (const sid of sids) network.wish("a", ["c"], { sid })
+        const asked = () => network.sent.filter(({ from, message }) => from === "a" && message.t === "req").length
+        assert.equal(asked(), 2)
+        network.pass(1000)
+        assert.deepEqual(
+            network.of("a", "active").map(({ sid }) => sid),
+            sids,
+        )
+    })
+
+    test("do not hold up a repair, nor a refusal for want of own units", () => {
+        const network = TestNetwork.of(["a b 10 100000", "b c 10 100000", "a c 25 100000"], {
+            trialsAtOnce: 1,
+            dspUnits: 10,
+        })
+        network.wish("a", ["b"])
+        network.pass(200)
+        network.loses = ({ message }) => message.t === "resv" && message.sid === "s2"
+        network.wish("a", ["c"], { sid: "s2" })
+        network.wish("a", ["c"], { sid: "s3", dspUnits: 100 })
+        assert.equal(network.of("a", "refused").at(-1)?.sid, "s3")
+        const before = network.of("a", "active").length
+        network.cut("a", "b")
+        network.pass(150)
+        assert.equal(network.of("a", "active").slice(before).at(-1)?.sid, "s1")
+    })
+
+    test("that are dropped while they wait are not tried", () => {
+        const network = TestNetwork.of(["a b 10 100000"], { trialsAtOnce: 1 })
+        for (const sid of ["s1", "s2"]) network.wish("a", ["b"], { sid })
+        network.feed("a", { type: "drop", sid: "s2" })
+        network.pass(500)
+        assert.deepEqual(network.said("req", "s2"), [])
+    })
+})
+
 describe("a change", () => {
     test("of the wish is one more epoch, makes before it breaks, and takes no bandwidth twice", () => {
         const network = TestNetwork.of(["a t 10 100", "t d 10 100", "t e 10 100"])

@@ -34,7 +34,9 @@ export function takeReservation(
     const told: ReservationTold = { ep, state: stands, kbps, tree, short, atMs: context.nowMs }
     const reservation = reservationOf(state, session.id)
     const before = reservation.told
-    if (before && (ep < before.ep || isDeepStrictEqual({ ...before, atMs: told.atMs }, told))) return done()
+    // An older epoch is old news, unless it goes on because what was tried after it has come to nothing.
+    const isOld = before !== undefined && ep < before.ep && stands !== "active"
+    if (isOld || (before && isDeepStrictEqual({ ...before, atMs: told.atMs }, told))) return done()
     reservation.told = told
     // Where the tree branches there is something to be mixed, and a key is needed.
     state.touched.sessions.add(session.id)

@@ -81,7 +81,6 @@ export class MediaPlane implements MediaPlaneFace {
     private readonly protections = new Map<string, LinkProtection>()
     /** The present tick's time on the wall; it never goes back. */
     private unixMs = 0
-    private readonly ticker = new Ticker(tickMs)
     private readonly limit: ProbeLimit
     private readonly header = new RtpHeader()
     private io: UdpIo | undefined
@@ -102,7 +101,11 @@ export class MediaPlane implements MediaPlaneFace {
         noKey: 0,
     }
 
-    constructor(private readonly options: MediaPlaneOptions) {
+    /** `ticker`: another than its own, of 20 ms, where somebody wants to look at it. */
+    constructor(
+        private readonly options: MediaPlaneOptions,
+        private readonly ticker = new Ticker(tickMs),
+    ) {
         this.limit = new ProbeLimit(options.probesPerSecond ?? planeLimits.probesPerSecond)
     }
 

@@ -111,6 +111,8 @@ export interface ReservationLimits {
     /** Attempts with a tree computed by the source before the claims' windows decide. */
     guidedAttempts: number
     windowAttempts: number
+    /** Attempts of one source that may be under way at the same time, without those to repair. */
+    trialsAtOnce: number
     /** Attempts to repair before the session is degraded, and the waits between them. */
     repairAttempts: number
     repairFirstMs: number
@@ -154,6 +156,7 @@ export const reservationDefaults: ReservationLimits = {
     dspUnitsPerLink: 1,
     guidedAttempts: 3,
     windowAttempts: 1,
+    trialsAtOnce: 16,
     repairAttempts: 5,
     repairFirstMs: 250,
     repairMostMs: 4000,

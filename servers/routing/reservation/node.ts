@@ -87,7 +87,6 @@ export class Node {
 
     private select(attempt: Attempt) {
         const { context } = this
-        const { sid, ep } = attempt
         const candidate = this.bestCandidate(attempt)
         if (!candidate) return context.bury(attempt)
         attempt.state = "reserving"

@@ -65,6 +65,7 @@ export class Reservation {
                 this.onTick()
                 break
         }
+        this.source.startWaiting()
         return context.out
     }
 

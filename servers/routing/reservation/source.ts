@@ -31,6 +31,9 @@ export class Source implements SourceEars {
     private readonly due = new DueList<SourceSession>()
     /** Last epoch of sessions that are over, so that a session that comes again does not meet its own tombstones. */
     private readonly lastEpochs = new Map<string, number>()
+    /** Sessions with an attempt under way, and those that wait for one of these to end, oldest first. */
+    private readonly trials = new Set<SourceSession>()
+    private readonly waiting = new Set<SourceSession>()
     /** Links that attempts have failed on, as "from to", until when. */
     private readonly avoided = new Map<string, number>()
 
@@ -71,6 +74,8 @@ export class Source implements SourceEars {
         if (session.trial) this.node.tearDown(session.trial.attempt)
         if (session.current) this.node.tearDown(session.current)
         this.sessions.delete(sid)
+        this.trials.delete(session)
+        this.waiting.delete(session)
         this.due.forget(session)
         this.lastEpochs.delete(sid)
         this.lastEpochs.set(sid, session.lastEp)
@@ -91,6 +96,13 @@ export class Source implements SourceEars {
     private tryOnce(session: SourceSession, campaign: Campaign) {
         const { context } = this
         const { wish } = session
+        // Many sessions open at the full hour. Together they would make each other late; a repair never waits.
+        const isCrowd = this.trials.size >= context.limits.trialsAtOnce && campaign.kind !== "repair"
+        if (isCrowd && !this.ownShortage(session)) {
+            this.waiting.add(session)
+            return this.schedule(session)
+        }
+        this.waiting.delete(session)
         campaign.attempts++
         session.lastEp = Math.max(session.lastEp + 1, wish.version * reservationLimits.epochsPerVersion + 1)
         context.out.push({ type: "trying", sid: wish.sid, ep: session.lastEp, kind: campaign.kind })
@@ -121,13 +133,24 @@ export class Source implements SourceEars {
             answerMs: (2 * farthest) / 100 + setupSlackMs,
         }
         session.trial = trial
+        this.trials.add(session)
         if (wish.destinations.length === 0) return this.confirm(session, trial)
         this.node.forward(attempt)
         // A full link of this server has ended it already.
         if (session.trial === trial) {
             this.schedule(session)
             // There are paths: none of them has room at its beginning.
-            if (attempt.forwardedTo.size === 0) this.fail(session, trial, this.missing(session, trial), false)
+            const full = () => wish.destinations.map(({ rs }) => this.noBandwidth(session, rs, rs))
+            if (attempt.forwardedTo.size === 0) this.fail(session, trial, full(), false)
+        }
+    }
+
+    /** Attempts may have ended: those that wait for that go on. */
+    startWaiting() {
+        for (const session of this.waiting) {
+            if (this.trials.size >= this.context.limits.trialsAtOnce) return
+            this.waiting.delete(session)
+            if (session.campaign && !session.trial) this.tryOnce(session, session.campaign)
         }
     }
 
@@ -233,6 +256,7 @@ export class Source implements SourceEars {
         attempt.active = true
         session.current = attempt
         session.trial = undefined
+        this.trials.delete(session)
         session.campaign = undefined
         session.ways = trial.alive
         session.isWhole = true
@@ -281,7 +305,7 @@ export class Source implements SourceEars {
         }
         const { trial } = session
         if (trial?.attempt === attempt && (attempt.request.tree || attempt.state === "committed"))
-            this.fail(session, trial, this.missing(session, trial), false)
+            this.fail(session, trial, this.missing(trial), false)
     }
 
     // ---- failure ------------------------------------------------------------------------------------------------------------------
@@ -327,12 +351,13 @@ export class Source implements SourceEars {
 
     private abandon(session: SourceSession, trial: Trial) {
         session.trial = undefined
+        this.trials.delete(session)
         this.node.tearDown(trial.attempt)
     }
 
-    private missing(session: SourceSession, { attempt, notified, alive }: Trial): Shortage[] {
+    private missing({ attempt, notified, alive }: Trial): Shortage[] {
         const isThere = (id: string) => (attempt.state === "committed" ? alive.has(id) : notified.has(id))
-        return attempt.request.dests.filter(({ id }) => !isThere(id)).map(({ id }) => this.noBandwidth(session, id, id))
+        return attempt.request.dests.filter(({ id }) => !isThere(id)).map(({ id }) => silent(id))
     }
 
     /** [claim 14] The source looks at its own units first, with one link more than none. */
@@ -357,7 +382,7 @@ export class Source implements SourceEars {
 
     /** Silence does not say which link was full: it is looked up in what is known here. */
     private withLink(session: SourceSession, short: Shortage): Shortage {
-        if (short.reason !== "no-bandwidth" || short.to !== undefined) return short
+        if (!isVague(short)) return short
         const { self, ledger, view } = this.context
         const { wish, current } = session
         const { rs } = short
@@ -438,7 +463,7 @@ export class Source implements SourceEars {
         const { nowMs } = this.context
         const { trial, campaign, current } = session
         // [claim 17]
-        if (trial && trial.deadlineMs <= nowMs) this.fail(session, trial, this.missing(session, trial), false)
+        if (trial && trial.deadlineMs <= nowMs) this.fail(session, trial, this.missing(trial), false)
         else if (campaign && session.retryMs <= nowMs) {
             session.retryMs = Number.POSITIVE_INFINITY
             this.tryOnce(session, campaign)
@@ -506,11 +531,18 @@ function shortOnLink(
     return { rs, reason, what: clip(what), at, to }
 }
 
+/** Nothing was said, at least not of which link: it may have been full, or the answer too late [claim 17]. */
+function isVague({ reason, to }: Shortage): boolean {
+    return to === undefined && (reason === "no-bandwidth" || reason === "unavailable")
+}
+
+function silent(rs: string): Shortage {
+    return { rs, reason: "unavailable", what: clip(`no answer from ${rs} in time`), at: rs }
+}
+
 /** A guided attempt knows the link that was full; the window's silence does not. */
 function moreExact(one: Shortage, before: readonly Shortage[]): Shortage {
-    return one.to === undefined && one.reason === "no-bandwidth"
-        ? (before.find(({ rs, to }) => rs === one.rs && to !== undefined) ?? one)
-        : one
+    return isVague(one) ? (before.find(({ rs, to }) => rs === one.rs && to !== undefined) ?? one) : one
 }
 
 /** As `what` crosses the wire. */

@@ -1,0 +1,104 @@
+/**
+ * The endpoints of `mixing.ts`, in a process of their own: each sends a packet of speech or of silence every 20 ms, at a time of
+ * its own within them, and counts what comes back. Owns the sockets; many endpoints share one, their SSRC tells them apart.
+ */
+import { createSocket, type Socket } from "node:dgram"
+import { once } from "node:events"
+import type { Codec, CodecName } from "../../media/codec.ts"
+import { codecs } from "../../media/codecs.ts"
+import { loadOpus } from "../../media/opus.ts"
+import { raisePriority } from "../../media/priority.ts"
+import { endpointsIp, serverIp } from "./addresses.ts"
+import { encodedSpeech, withHeader } from "./speech.ts"
+
+export type EndpointsOrder =
+    | { type: "start"; codec: CodecName; participants: number; roomSize: number; talkers: number; port: number }
+    | { type: "speak" }
+    | { type: "stop" }
+
+export interface EndpointsReport {
+    sent: number
+    received: number
+}
+
+const sockets = 4
+const packetBytes = 1500
+const receiveBufferBytes = 4 * 1024 * 1024
+
+class Endpoints {
+    private readonly sockets: Socket[] = []
+    private readonly counts = { sent: 0, received: 0 }
+    private codec!: Codec
+    private payloads: Uint8Array[] = []
+    private order!: Extract<EndpointsOrder, { type: "start" }>
+    private readonly packet = Buffer.alloc(packetBytes)
+    private isStopped = false
+
+    async start(order: Extract<EndpointsOrder, { type: "start" }>): Promise<{ ports: number[] }> {
+        await loadOpus()
+        this.order = order
+        this.codec = codecs[order.codec]
+        this.payloads = encodedSpeech(this.codec)
+        for (let i = 0; i < sockets; i++) {
+            const socket = createSocket({ type: "udp4", lookup: (host, _options, call) => call(null, host, 4) })
+            // The look-up above answers at once, and so may `bind`.
+            const isBound = once(socket, "listening")
+            socket.bind(0, endpointsIp)
+            await isBound
+            try {
+                socket.setRecvBufferSize(receiveBufferBytes)
+            } catch {
+                // The system's limit is lower: go on with what it gives.
+            }
+            socket.on("message", () => this.counts.received++)
+            this.sockets.push(socket)
+        }
+        return { ports: this.sockets.map(socket => socket.address().port) }
+    }
+
+    /**
+     * Sends what is due each millisecond: a twentieth of the endpoints. Never sleeps: on loopback whoever sends pays for waking
+     * whoever receives, and the server's packets go to other machines in earnest.
+     */
+    speak(): void {
+        const startMs = performance.now()
+        let done = 0
+        const work = () => {
+            if (this.isStopped) return
+            for (; done <= performance.now() - startMs; done++) this.sendOf(done)
+            setImmediate(work)
+        }
+        work()
+    }
+
+    async stop(): Promise<EndpointsReport> {
+        this.isStopped = true
+        // What is on its way still counts.
+        await new Promise(resolve => setTimeout(resolve, 300))
+        return this.counts
+    }
+
+    private sendOf(millisecond: number): void {
+        const { participants, roomSize, talkers, port } = this.order
+        const number = Math.floor(millisecond / 20)
+        for (let index = millisecond % 20; index < participants; index += 20) {
+            const talks = index % roomSize < talkers
+            const payload = talks ? this.payloads[(number + index * 37) % this.payloads.length] : this.codec.silence
+            const bytes = withHeader(this.packet, this.codec, payload, number, index + 1)
+            // dgram sends at once or queues: the packet is copied, as the next one is written into the same memory.
+            this.sockets[index % sockets].send(Buffer.from(this.packet.subarray(0, bytes)), port, serverIp)
+            this.counts.sent++
+        }
+    }
+}
+
+if (process.send) {
+    raisePriority()
+    const endpoints = new Endpoints()
+    process.on("disconnect", () => process.exit(0))
+    process.on("message", async (order: EndpointsOrder) => {
+        if (order.type === "start") process.send?.(await endpoints.start(order))
+        else if (order.type === "speak") process.send?.(endpoints.speak() ?? {})
+        else process.send?.(await endpoints.stop())
+    })
+}

@@ -1,0 +1,114 @@
+/**
+ * A media plane in a process of its own, for `mixing.ts`: legs as they are ordered, and what it took to serve them.
+ * Owns the plane. Orders and answers go over the channel of `fork`.
+ */
+import { readFileSync } from "node:fs"
+import type { CodecName } from "../../media/codec.ts"
+import { raisePriority } from "../../media/priority.ts"
+import { Ticker } from "../../media/ticker.ts"
+import { tickMs } from "../../servers/routing/media/channel.ts"
+import { MediaPlane } from "../../servers/routing/media/plane.ts"
+import { endpointsIp, serverIp } from "./addresses.ts"
+
+export type ServerOrder =
+    | { type: "start" }
+    | { type: "join"; codec: CodecName; participants: number; roomSize: number; ports: number[] }
+    | { type: "measure"; seconds: number }
+
+export interface ServerReport {
+    cpuUs: number
+    wallUs: number
+    ticks: number
+    sent: number
+    accepted: number
+    /** Packets that the endpoints send in this time. */
+    expected: number
+    latenessP99Ms: number
+    latenessMaxMs: number
+    skipped: number
+    /** Time in which the process could have run and another did, as Linux counts it; 0 elsewhere. */
+    queuedMs: number
+}
+
+/** Time for endpoints to begin, and for what runs often to be compiled. */
+const settleMs = 3000
+
+if (process.send) {
+    raisePriority()
+    const ticker = new Ticker(tickMs)
+    const plane = new MediaPlane({ ip: serverIp, port: 0, loadPercent: () => 0, sendOnLink: () => {} }, ticker)
+    process.on("disconnect", () => process.exit(0))
+    process.on("message", async (order: ServerOrder) => {
+        process.send?.(await obey(plane, ticker, order))
+    })
+}
+
+async function obey(plane: MediaPlane, ticker: Ticker, order: ServerOrder): Promise<unknown> {
+    switch (order.type) {
+        case "start": {
+            const started = await plane.start()
+            if (!started.ok) throw new Error(started.what)
+            return started.value
+        }
+        case "join":
+            for (let i = 0; i < order.participants; i++) {
+                const added = plane.addLeg({
+                    session: `room-${Math.floor(i / order.roomSize)}`,
+                    endpoint: `endpoint-${i}`,
+                    ssrc: i + 1,
+                    remoteIp: endpointsIp,
+                    remotePort: order.ports[i % order.ports.length],
+                    codec: order.codec,
+                })
+                if (!added.ok) throw new Error(added.what)
+            }
+            return {}
+        case "measure":
+            await pause(settleMs)
+            ticker.resetStatistics()
+            return measure(plane, order.seconds)
+    }
+}
+
+async function measure(plane: MediaPlane, seconds: number): Promise<ServerReport> {
+    const before = count(plane)
+    const queuedBeforeMs = queuedMs()
+    const cpu = process.cpuUsage()
+    const fromMs = performance.now()
+    await pause(seconds * 1000)
+    const wallMs = performance.now() - fromMs
+    const { user, system } = process.cpuUsage(cpu)
+    const after = count(plane)
+    const { latenessP99Ms, latenessMaxMs, skipped } = plane.statistics().ticks
+    return {
+        cpuUs: user + system,
+        wallUs: wallMs * 1000,
+        ticks: after.ticks - before.ticks,
+        sent: after.sent,
+        accepted: after.accepted - before.accepted,
+        expected: (wallMs / 20) * after.legs,
+        latenessP99Ms,
+        latenessMaxMs,
+        skipped,
+        queuedMs: queuedMs() - queuedBeforeMs,
+    }
+}
+
+/** How long this thread has waited for a processor since it began. */
+function queuedMs(): number {
+    try {
+        return Number(readFileSync("/proc/thread-self/schedstat", "utf8").split(" ")[1]) / 1e6
+    } catch {
+        return 0
+    }
+}
+
+function count(plane: MediaPlane) {
+    const { legs, datagrams, ticks } = plane.statistics()
+    const sent = legs.reduce((sum, leg) => sum + leg.sent, 0)
+    return { legs: legs.length, sent, accepted: datagrams.accepted, ticks: ticks.done }
+}
+
+function pause(ms: number): Promise<void> {
+    return new Promise(resolve => setTimeout(resolve, ms))
+}
