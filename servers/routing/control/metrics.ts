@@ -94,7 +94,7 @@ export function buildMetrics(server: RoutingServer): Registry {
         Object.entries(server.forwarder.counters).map(([outcome, value]) => [{ outcome: dashed(outcome) }, value]),
     )
     counter("transit_packets", "Packets of sessions in transit [claim 4]", ["outcome"], () =>
-        Object.entries(server.transit.counters).map(([outcome, value]) => [{ outcome: dashed(outcome) }, value]),
+        Object.entries(server.data.links.transit).map(([outcome, value]) => [{ outcome: dashed(outcome) }, value]),
     )
 
     const state = () => server.snapshot()
@@ -126,7 +126,7 @@ export function buildMetrics(server: RoutingServer): Registry {
     gauge("load_ratio", "Share of its capacity that is in use", [], () => [[{}, (state().load ?? 0) / 100]])
     gauge("endpoints", "Endpoints that are attached", [], () => [[{}, state().endpoints ?? 0]])
 
-    const media = () => server.media.statistics()
+    const media = () => server.data.latest.media
     gauge("media_sessions", "Sessions with sound here", [], () => [[{}, media().sessions]])
     gauge("media_channels", "Legs of endpoints and links of trees", ["kind"], () => {
         const { legs, links } = media()

@@ -1,0 +1,85 @@
+/**
+ * Whether this thread is behind with its datagrams: what waits in the socket is then older than sound may be, and the
+ * newest of it is lost in the system. What is late already is dropped first, unread and cheaply, so that what comes after it
+ * is in time again.
+ *
+ * Owns the verdict. Node reads at most 32 datagrams from a socket in a turn of its loop: fewer mean that nothing waits.
+ */
+
+/** libuv's UV__UDP_DGRAM_MAXCOUNT limit for one turn. */
+export const datagramsPerTurn = 32
+/** The socket was never empty for so long: what is read now has waited for about as long. */
+const behindMs = 60
+/** The loop stood still for so long: what is read next has waited for up to as long. The most that a jitter buffer holds. */
+const stalledMs = 200
+/** How often an idle loop looks at the clock. */
+const beatMs = 20
+/** What asks to be caught up waits for no more turns than these: 16 000 datagrams. */
+const turnsMost = 512
+
+export class Backlog {
+    /** Drop what can be late. */
+    isLate = false
+    #inTurn = 0
+    #lastTurnMs = 0
+    /** When the loop went on after it had stood still. */
+    #stalledMs = Number.NEGATIVE_INFINITY
+    #fullSinceMs: number | undefined
+    #waiting: { turns: number; act: () => void }[] = []
+    #beat: NodeJS.Timeout | undefined
+
+    start(): void {
+        this.#lastTurnMs = performance.now()
+        this.#beat = setInterval(() => this.#look(), beatMs)
+        this.#beat.unref()
+    }
+
+    /** Before each datagram. */
+    count(): void {
+        if (this.#inTurn++ > 0) return
+        this.#look()
+        setImmediate(this.#turned)
+    }
+
+    /** Calls `act` once everything that has come before now is taken in. */
+    whenCaughtUp(act: () => void): void {
+        this.#waiting.push({ turns: 0, act })
+        if (this.#waiting.length === 1) setImmediate(this.#wait)
+    }
+
+    close(): void {
+        clearInterval(this.#beat)
+        this.#waiting = []
+    }
+
+    #look(): void {
+        const nowMs = performance.now()
+        if (nowMs - this.#lastTurnMs > stalledMs) this.#stalledMs = nowMs
+        this.#lastTurnMs = nowMs
+    }
+
+    readonly #turned = () => {
+        const isFull = this.#inTurn >= datagramsPerTurn
+        this.#inTurn = 0
+        if (!isFull) {
+            this.#fullSinceMs = undefined
+            this.isLate = false
+            return
+        }
+        const nowMs = performance.now()
+        this.#fullSinceMs ??= nowMs
+        if (nowMs - this.#fullSinceMs > behindMs || nowMs - this.#stalledMs < beatMs) this.isLate = true
+    }
+
+    /** Two turns at least: the first may have begun before what is waited for came. */
+    readonly #wait = () => {
+        this.#waiting = this.#waiting.filter(each => {
+            each.turns++
+            const isDry = this.#fullSinceMs === undefined && this.#inTurn < datagramsPerTurn
+            if (each.turns < turnsMost && !(isDry && each.turns >= 2)) return true
+            each.act()
+            return false
+        })
+        if (this.#waiting.length > 0) setImmediate(this.#wait)
+    }
+}
