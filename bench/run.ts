@@ -22,6 +22,7 @@ export interface Bench {
 /** Loaded when asked for, so that the list costs nothing. */
 const benches: Record<string, () => Promise<Bench>> = {
     failover: async () => (await import("./failover.ts")).failoverBench,
+    media: async () => (await import("./media.ts")).mediaBench,
     mqtt: async () => (await import("./mqtt.ts")).mqttBench,
     neighbours: async () => (await import("./neighbours.ts")).neighboursBench,
     repair: async () => (await import("./repair.ts")).repairBench,

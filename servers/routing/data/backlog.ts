@@ -1,16 +1,20 @@
 /**
  * Whether this thread is behind with its datagrams: what waits in the socket is then older than sound may be, and the
- * newest of it is lost in the system. What is late already is dropped first, unread and cheaply, so that what comes after it
- * is in time again.
+ * newest of it is lost in the system. A share of what is read, the oldest, is dropped unread, which costs half of what
+ * forwarding does; the share grows while the socket is never empty and shrinks when it is, so that it settles at what has to go.
  *
  * Owns the verdict. Node reads at most 32 datagrams from a socket in a turn of its loop: fewer mean that nothing waits.
  */
 
-/** libuv's UV__UDP_DGRAM_MAXCOUNT limit for one turn. */
+/** libuv's limit for one turn. */
 export const datagramsPerTurn = 32
 /** The socket was never empty for so long: what is read now has waited for about as long. */
-const behindMs = 60
-/** The loop stood still for so long: what is read next has waited for up to as long. The most that a jitter buffer holds. */
+const behindMs = 30
+/** The share is looked at so often while the socket is full, or empty. */
+const stepMs = 10
+const growth = 1 / 16
+const decline = 1 / 64
+/** The loop stood still for so long: what waits is older than a jitter buffer holds. */
 const stalledMs = 200
 /** How often an idle loop looks at the clock. */
 const beatMs = 20
@@ -18,10 +22,13 @@ const beatMs = 20
 const turnsMost = 512
 
 export class Backlog {
-    /** Drop what can be late. */
-    isLate = false
+    #share = 0
+    /** Grows by the share with each datagram; a whole one is dropped. */
+    #due = 0
+    #isStale = false
     #inTurn = 0
     #lastTurnMs = 0
+    #lastStepMs = 0
     /** When the loop went on after it had stood still. */
     #stalledMs = Number.NEGATIVE_INFINITY
     #fullSinceMs: number | undefined
@@ -39,6 +46,16 @@ export class Backlog {
         if (this.#inTurn++ > 0) return
         this.#look()
         setImmediate(this.#turned)
+    }
+
+    /** Whether the datagram at hand is one of those that have to go. Only asked of those that may. */
+    drops(): boolean {
+        if (this.#isStale) return true
+        if (this.#share === 0) return false
+        this.#due += this.#share
+        if (this.#due < 1) return false
+        this.#due -= 1
+        return true
     }
 
     /** Calls `act` once everything that has come before now is taken in. */
@@ -63,12 +80,21 @@ export class Backlog {
         this.#inTurn = 0
         if (!isFull) {
             this.#fullSinceMs = undefined
-            this.isLate = false
+            this.#isStale = false
+            if (this.#share > 0) this.#step(-decline)
             return
         }
         const nowMs = performance.now()
         this.#fullSinceMs ??= nowMs
-        if (nowMs - this.#fullSinceMs > behindMs || nowMs - this.#stalledMs < beatMs) this.isLate = true
+        if (nowMs - this.#stalledMs < beatMs) this.#isStale = true
+        if (nowMs - this.#fullSinceMs > behindMs) this.#step(growth)
+    }
+
+    #step(by: number): void {
+        const nowMs = performance.now()
+        if (nowMs - this.#lastStepMs < stepMs) return
+        this.#lastStepMs = nowMs
+        this.#share = Math.min(1, Math.max(0, this.#share + by))
     }
 
     /** Two turns at least: the first may have begun before what is waited for came. */

@@ -183,6 +183,7 @@ export class DataPlane {
             media: this.media.statistics(),
             transitEntries: this.transit.list(),
             trains: { ...this.#trains.counters },
+            heapBytes: process.memoryUsage().heapUsed,
         }
     }
 
@@ -236,7 +237,7 @@ export class DataPlane {
             return
         }
         const kind = kindOf(datagram)
-        if (kind === datagramKinds.media && this.#backlog.isLate) {
+        if (kind === datagramKinds.media && this.#backlog.drops()) {
             link.counters.late++
             return
         }

@@ -62,6 +62,8 @@ export interface DataStatistics extends LinksStatistics {
     media: PlaneStatistics
     transitEntries: TransitEntry[]
     trains: { answered: number; refused: number }
+    /** Live objects and garbage of the data plane's thread. */
+    heapBytes: number
 }
 
 export function noLinks(): LinksStatistics {
@@ -69,7 +71,7 @@ export function noLinks(): LinksStatistics {
 }
 
 export function noStatistics(): DataStatistics {
-    return { ...noLinks(), media: noMedia, transitEntries: [], trains: { answered: 0, refused: 0 } }
+    return { ...noLinks(), media: noMedia, transitEntries: [], trains: { answered: 0, refused: 0 }, heapBytes: 0 }
 }
 
 const noMedia: PlaneStatistics = {
