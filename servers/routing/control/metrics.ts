@@ -60,10 +60,12 @@ export function buildMetrics(server: RoutingServer): Registry {
     )
     counter("link_datagrams_refused", "Datagrams of links that were dropped", ["peer", "reason"], () => [
         ...links().flatMap(
-            ({ rs, counters: { forged, replayed, malformed } }): Samples => [
+            ({ rs, counters: { forged, replayed, malformed, late, congested } }): Samples => [
                 [{ peer: rs, reason: "forged" }, forged],
                 [{ peer: rs, reason: "replayed" }, replayed],
                 [{ peer: rs, reason: "malformed" }, malformed],
+                [{ peer: rs, reason: "late" }, late],
+                [{ peer: rs, reason: "congested" }, congested],
             ],
         ),
         [{ peer: "", reason: "no-link" }, server.links.stray],
@@ -96,6 +98,32 @@ export function buildMetrics(server: RoutingServer): Registry {
     counter("transit_packets", "Packets of sessions in transit [claim 4]", ["outcome"], () =>
         Object.entries(server.data.links.transit).map(([outcome, value]) => [{ outcome: dashed(outcome) }, value]),
     )
+    counter("transit_session_packets", "Packets of one session in transit", ["session", "from", "label"], () =>
+        server.data.latest.transitEntries.map(({ sid, from, labelIn, packets }) => [
+            { session: sid, from, label: String(labelIn) },
+            packets,
+        ]),
+    )
+    counter(
+        "media_stream_packets",
+        "Packets of a leg, or of a session on a link",
+        ["session", "with", "direction"],
+        () => {
+            const { legs, links } = server.data.latest.media
+            const streams = [
+                ...legs.map(leg => [leg.endpoint, leg] as const),
+                ...links.map(link => [link.peer, link] as const),
+            ]
+            return streams.flatMap(
+                ([far, { session, sent, received, lost }]): Samples => [
+                    [{ session, with: far, direction: "sent" }, sent],
+                    [{ session, with: far, direction: "received" }, received],
+                    [{ session, with: far, direction: "lost" }, lost],
+                ],
+            )
+        },
+    )
+    gauge("data_plane_heap_bytes", "Heap of the data plane's thread", [], () => [[{}, server.data.latest.heapBytes]])
 
     const state = () => server.snapshot()
     gauge("dsp_units", "DSP units by use", ["state"], () => {

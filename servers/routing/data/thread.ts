@@ -23,6 +23,7 @@ export class ThreadData implements DataHost {
     readonly #asked = new Map<number, (statistics: DataStatistics) => void>()
     #number = 0
     #closing: (() => void) | undefined
+    #hasEnded = false
 
     constructor(options: DataOptions) {
         // What this process was told to load is for this process; the entry loads what the thread needs.
@@ -34,6 +35,7 @@ export class ThreadData implements DataHost {
                 reason ??= error instanceof Error ? (error.stack ?? error.message) : String(error)
             })
             this.#worker.on("exit", code => {
+                this.#hasEnded = true
                 this.#release()
                 if (this.#closing) this.#closing()
                 else resolve(reason ?? `the data plane's thread has ended with ${code}`)
@@ -50,6 +52,7 @@ export class ThreadData implements DataHost {
     }
 
     statistics(): Promise<DataStatistics> {
+        if (this.#hasEnded) return Promise.resolve(this.latest)
         const number = ++this.#number
         return new Promise(resolve => {
             this.#asked.set(number, resolve)
@@ -58,14 +61,14 @@ export class ThreadData implements DataHost {
     }
 
     close(): Promise<void> {
+        if (this.#hasEnded) return Promise.resolve()
         return new Promise(resolve => {
             const timer = setTimeout(() => void this.#worker.terminate(), closeWithinMs)
             this.#closing = () => {
                 clearTimeout(timer)
                 resolve()
             }
-            if (this.#worker.threadId === -1) this.#closing()
-            else this.post({ type: "close" })
+            this.post({ type: "close" })
         })
     }
 
