@@ -22,7 +22,7 @@ import { eventually } from "../../test/support/deadline.ts"
 
 const lossMost = 0.001
 const runMs = 1000
-const rounds = 1
+const rounds = 3
 const delayPps = 20_000
 const delayMs = 5000
 const firstPps = 20_000
@@ -117,7 +117,7 @@ async function mostPps(bed: Bed, progress: (text: string) => void): Promise<numb
 }
 
 /** Our transit server between two played neighbours. */
-export async function nodeBed(program: string): Promise<Bed> {
+async function nodeBed(program: string): Promise<Bed> {
     const serverIp = loopbackAddress()
     const ends = await Promise.all(
         ["rs-a", "rs-c"].map(async rs => {
@@ -135,7 +135,7 @@ export async function nodeBed(program: string): Promise<Bed> {
     ]
     const plan = JSON.stringify({ ip: serverIp, peers, branches })
     const server = await startChild(...onCore(0, process.execPath, "--import", "tsx", serverScript, plan), {
-        readyMs: 60_000,
+        ...{ readyMs: 60_000, stdin: "pipe" },
     })
     const { port, fingerprint } = server.ready
     const meetings = await Promise.all(
@@ -161,7 +161,6 @@ export async function nodeBed(program: string): Promise<Bed> {
     return bedOf("Parley", driver, async () => {
         for (const { channel } of meetings) channel.close("shutdown")
         await server.stop()
-        if (process.env.DEBUG) process.stderr.write(server.stderr())
     })
 }
 

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -332,6 +333,7 @@ static int drive(char **a) {
 }
 
 int main(int count, char **words) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (count == 14 && !strcmp(words[1], "forward")) forward(words + 2);
     if (count == 13 && !strcmp(words[1], "drive")) return drive(words + 2);
     fprintf(stderr, "usage: see the head of transit.c\n");

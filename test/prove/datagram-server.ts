@@ -51,7 +51,9 @@ for (const leg of legs) server.data.post({ type: "addLeg", leg })
 for (const treeLink of links) server.data.post({ type: "addLink", treeLink })
 server.data.post({ type: "transit", sid: "hostile-transit", branches: transit })
 
-createInterface({ input: process.stdin }).on("line", async () => {
+const input = createInterface({ input: process.stdin })
+input.on("close", () => process.exit(0)) // whoever asked is gone
+input.on("line", async () => {
     const statistics = await server.statistics()
     const { rss, heapUsed } = process.memoryUsage()
     const report: DatagramReport = {
