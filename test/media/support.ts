@@ -90,6 +90,7 @@ export interface TestPlane {
     port: number
 }
 
+let keysGiven = 0
 /** Of all planes of this process: whoever links them shares keys with all. */
 const allIps: string[] = []
 
@@ -138,7 +139,8 @@ export function join(
     codec: CodecName = "pcmu",
 ): void {
     const { ip, port } = member
-    const keys = legKeys(ssrc)
+    // New ones at each join, as a server gives them.
+    const keys = legKeys(++keysGiven)
     const leg = { session, endpoint: ip, ssrc, remoteIp: ip, remotePort: port, codec, keys }
     assert.ok(plane.plane.addLeg(leg).ok, "leg added")
     const { payloadType } = codecs[codec]
