@@ -27,5 +27,9 @@ export function readLegKeys(text: string): LegKeys | undefined {
     if (text.length !== legKeysTextBytes) return undefined
     const bytes = Buffer.from(text, "base64")
     if (bytes.length !== legKeysBytes || bytes.toString("base64") !== text) return undefined
-    return { toServer: bytes.subarray(0, masterBytes), toEndpoint: bytes.subarray(masterBytes) }
+    // Copies: they go to other threads, and what lies beside them in Node's pool must not.
+    return {
+        toServer: Uint8Array.from(bytes.subarray(0, masterBytes)),
+        toEndpoint: Uint8Array.from(bytes.subarray(masterBytes)),
+    }
 }

@@ -52,6 +52,11 @@ export class Protector {
         return new Protector(masterOf(rs), true)
     }
 
+    /** As if so many packets had been lost. */
+    skip(packets: number): void {
+        this.sequence += packets
+    }
+
     of(plain: Uint8Array): Buffer {
         const packet = Buffer.alloc(plain.length + this.tagBytes)
         packet.set(plain)

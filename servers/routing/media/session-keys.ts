@@ -11,7 +11,9 @@ import type { SessionKeys } from "./interface.ts"
 export function deriveSessionKeys(key: string, self: string, mixers: readonly string[]): SessionKeys {
     const secret = Buffer.from(key, "base64")
     const masterOf = (rs: string) =>
-        createHmac("sha256", secret).update(`parley link media ${rs}`).digest().subarray(0, masterBytes)
+        Uint8Array.from(
+            createHmac("sha256", secret).update(`parley link media ${rs}`).digest().subarray(0, masterBytes),
+        )
     return {
         own: masterOf(self),
         others: mixers.filter(rs => rs !== self).map(rs => ({ rs, master: masterOf(rs) })),

@@ -1,0 +1,33 @@
+/** The sound that passes through this server: by leg, by link of a session's tree, by label in transit. */
+
+import type { RoutingServer } from "../server.ts"
+import { type App, refusals } from "./api.ts"
+import * as schemas from "./schemas.ts"
+
+export function mediaRoutes(app: App, server: RoutingServer): void {
+    app.get(
+        "/v1/media",
+        {
+            schema: {
+                operationId: "media",
+                summary: "Legs, links of trees and sessions in transit, each with what it carried [claims 1, 4]",
+                tags: ["media"],
+                response: { 200: schemas.Media, ...refusals },
+            },
+        },
+        async () => mediaOf(server),
+    )
+}
+
+async function mediaOf(server: RoutingServer): Promise<schemas.Media> {
+    const { media, transitEntries, counters, stray, heapBytes } = await server.statistics()
+    const { legs, links, dspUnitsUsed, datagrams, ticks, sessions } = media
+    return {
+        ...{ sessions, dspUnitsUsed, legs, links, datagrams, ticks, heapBytes },
+        transit: transitEntries.map(({ sid, from, labelIn, out, packets, notSent }) => {
+            return { session: sid, from, labelIn, out, packets, notSent }
+        }),
+        linkDatagrams: Object.entries(counters).map(([peer, of]) => ({ peer, ...of })),
+        strayDatagrams: stray,
+    }
+}
