@@ -159,10 +159,13 @@ class HeavyRoom {
                         await this.#send(party, serverToEndpointTopic(boardId, rs, "roster"), {
                             sid: this.#sid,
                             people: people + 50,
+                            speaker: people % 2 === 0 ? wide(limits.nameBytes) : "Somebody else",
+                            rec: 1,
+                            loss: people,
                         })
             await this.#press("mute", /MUTED/)
             this.#board.turn(-3)
-            await this.#press("mute", /in session *\n/)
+            await this.#press("mute", /^(?!.*MUTED)/s)
             if (session === 1) {
                 progress("its routing server dies in the session")
                 this.#kill(this.#board.status().server)
@@ -175,7 +178,7 @@ class HeavyRoom {
             await this.#press("menu", />/)
             await this.#press("call", />/)
             await this.#press("menu", />/)
-            await this.#press("menu", /in session/)
+            await this.#press("menu", /in session|Network loses/)
             await this.#agenda("ended")
             await this.#press("call", /CALL calls|Ready|\d\d:\d\d/)
             await this.#board.reached(["Idle", "Reminding"])

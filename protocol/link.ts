@@ -90,8 +90,13 @@ export const greetShape = record({
 })
 export type Greet = Of<typeof greetShape>
 
-/** People in the session on the sender's side of this link. */
-export const countShape = record({ k: oneOf(["count"]), sid: identifier, people: int(0, limits.sessionMembers) })
+/** People in the session on the sender's side of this link, and which of them speaks, or spoke last. */
+export const countShape = record({
+    k: oneOf(["count"]),
+    sid: identifier,
+    people: int(0, limits.sessionMembers),
+    speaker: optional(identifier),
+})
 export type Count = Of<typeof countShape>
 
 // ---- neighbours ------------------------------------------------------------------------------------------------------------

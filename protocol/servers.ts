@@ -232,6 +232,8 @@ export const serverSessionShape = record({
         record({ ep: identifier, rs: optional(identifier), name: text(limits.nameBytes) }),
         limits.sessionMembers,
     ),
+    /** 1: the session is recorded, at its source; everybody in it is told. */
+    rec: optional(int(0, 1)),
     /** Bandwidth of one direction of each link of the tree; `sessionKbps` when absent. */
     kbps: optional(int(1, 10_000_000)),
     /**

@@ -176,8 +176,7 @@ export class RoutingServer {
         this.#timer = setInterval(() => {
             this.#submit({ type: "tick" })
             this.#tellData()
-            if (++this.#ticks % legsEachTicks === 0)
-                this.data.post({ type: "silentLegs", sinceMs: coreLimits.legSilenceMs })
+            if (++this.#ticks % legsEachTicks === 0) this.#lookAtLegs()
             this.#tellState()
             this.#tellDelays()
         }, tickMs)
@@ -313,6 +312,12 @@ export class RoutingServer {
             silentLegs: ({ legs }) => {
                 for (const { session: sid, endpoint: ep } of legs) this.#submit({ type: "legSilent", sid, ep })
             },
+            legReports: ({ legs }) => {
+                for (const { session: sid, endpoint: ep, lossInPercent, lossOutPercent } of legs)
+                    this.#submit({ type: "legQuality", sid, ep, lossPercent: Math.max(lossInPercent, lossOutPercent) })
+            },
+            speaker: ({ session: sid, endpoint, peer }) =>
+                this.#submit({ type: "speaker", sid, speaking: { endpoint, peer } }),
             log: ({ level, what, details }) => this.#log[level](details, what),
         })
         // Sessions would hear nothing and nobody would know: an end that others see is better.
@@ -337,6 +342,11 @@ export class RoutingServer {
         if (percent === this.#loadTold) return
         this.#loadTold = percent
         this.data.post({ type: "load", percent })
+    }
+
+    #lookAtLegs() {
+        this.data.post({ type: "silentLegs", sinceMs: coreLimits.legSilenceMs })
+        this.data.post({ type: "legReports" })
     }
 
     /** Applies events one after the other; effects may cause more. */

@@ -4,7 +4,7 @@
  */
 
 import { limits } from "../../protocol/limits"
-import type { AgendaItem, JoinDone } from "../../protocol/messages"
+import type { AgendaItem, JoinDone, Roster } from "../../protocol/messages"
 import { ipv4ToInt } from "../../protocol/text"
 import type { Context } from "./context"
 import type { Link } from "./link"
@@ -24,6 +24,11 @@ export class Call {
     sid = ""
     title = ""
     people = 0
+    /** Who speaks, or spoke last; "" when nobody has. */
+    speaker = ""
+    isRecorded = false
+    /** Per cent that the network loses; 0: too little to speak of. */
+    loss = 0
     /** The session that a person is being reminded of. */
     reminder: AgendaItem | undefined
     remindedAtMs = 0
@@ -86,7 +91,7 @@ export class Call {
         const ip = ipv4ToInt(answer.ip)
         if (ip < 0) return this.notJoined("malformed", "maker", 0)
         const { ssrc, port, pt, frameMs, key } = answer
-        this.people = answer.people
+        this.rosterCame(answer)
         this.attempt = 0
         if (key !== this.leg) {
             // The microphone's state goes first: an open leg must never begin louder than it should.
@@ -98,6 +103,13 @@ export class Call {
         this.phase = Phase.InSession
         this.isRejoining = false
         context.effects.push({ type: "save", key: "session" })
+    }
+
+    rosterCame(roster: Partial<Roster>): void {
+        this.people = roster.people || 0
+        this.speaker = roster.speaker || ""
+        this.isRecorded = roster.rec === 1
+        this.loss = roster.loss || 0
     }
 
     notJoined(reason: string, who: string, nextSeconds: number): void {
@@ -234,7 +246,7 @@ export class Call {
         this.isRejoining = false
         this.retryAtMs = -1
         this.sid = ""
-        this.people = 0
+        this.rosterCame({ people: 0 })
     }
 
     private writeEngine() {

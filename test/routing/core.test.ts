@@ -745,3 +745,76 @@ describe("what an endpoint's media engine has", () => {
         assert.deepEqual(say(0), [{ type: "mute", ssrc: first.leg.ssrc, on: false }])
     })
 })
+
+describe("the roster", () => {
+    const two = { members: [member("ep-a", "rs-a"), { ...member("ep-b", "rs-b"), name: "Room B" }] }
+    const joined = (units = 8) => {
+        const play = new Play("rs-a", units)
+        play.session(two)
+        play.attach("ep-a")
+        play.join("ep-a")
+        play.tree([["rs-b", 1, 2]])
+        play.count("rs-b", 1)
+        return play
+    }
+    const rosters = (effects: Effect[]) => told(effects, "ep-a").map(([, message]) => message)
+    const speaks = (play: Play, endpoint?: string, peer?: string) =>
+        play.feed({ type: "speaker", sid: "s1", speaking: { endpoint, peer } })
+
+    test("names who speaks, here or behind a link, no faster than a panel should redraw", () => {
+        const play = joined()
+        play.pass(1000)
+        const mine = play.session({ ...two, n: 2 }).length
+        assert.ok(mine >= 0)
+        assert.deepEqual(rosters(speaks(play, "ep-a")), [{ sid: "s1", people: 2, speaker: "ep-a" }])
+        play.feed({ type: "control", peer: "rs-b", message: { k: "count", sid: "s1", people: 1, speaker: "ep-b" } })
+        assert.deepEqual(rosters(speaks(play, undefined, "rs-b")), [], "not yet")
+        assert.deepEqual(rosters(play.pass(1000)), [{ sid: "s1", people: 2, speaker: "Room B" }])
+        assert.deepEqual(rosters(play.pass(5000)), [], "once")
+    })
+
+    test("is told on along the tree: by who mixes, and in transit what the other side says", () => {
+        const counts = (effects: Effect[]) => of(effects, "control").map(({ peer, message }) => [peer, message.speaker])
+        const play = joined()
+        assert.deepEqual(counts(speaks(play, "ep-a")), [["rs-b", "ep-a"]])
+        play.feed({ type: "control", peer: "rs-b", message: { k: "count", sid: "s1", people: 1, speaker: "ep-b" } })
+        assert.deepEqual(counts(speaks(play, undefined, "rs-b")), [["rs-b", undefined]], "nobody on this side")
+
+        const between = new Play("rs-t")
+        between.tree(
+            [
+                ["rs-a", 1, 2],
+                ["rs-b", 3, 4],
+            ],
+            "s1",
+            true,
+        )
+        const passed = between.feed({
+            ...{ type: "control", peer: "rs-a" },
+            message: { k: "count", sid: "s1", people: 1, speaker: "ep-a" },
+        })
+        assert.deepEqual(counts(passed), [["rs-b", "ep-a"]])
+    })
+
+    test("says what the network loses once it is worth a word, and when it is well again", () => {
+        const play = joined()
+        const loses = (lossPercent: number) => {
+            play.pass(1000)
+            return rosters(play.feed({ type: "legQuality", sid: "s1", ep: "ep-a", lossPercent }))
+        }
+        assert.deepEqual(loses(2.9), [])
+        assert.deepEqual(loses(8.2), [{ sid: "s1", people: 2, loss: 8 }])
+        assert.deepEqual(loses(9.1), [], "about the same")
+        assert.deepEqual(loses(12), [{ sid: "s1", people: 2, loss: 12 }])
+        assert.deepEqual(loses(1.5), [{ sid: "s1", people: 2 }])
+    })
+
+    test("says that the session is recorded, and everything anew to whoever joins again", () => {
+        const play = joined()
+        play.pass(1000)
+        assert.deepEqual(rosters(play.session({ ...two, n: 3, rec: 1 })), [{ sid: "s1", people: 2, rec: 1 }])
+        const message = { id: 40, sid: "s1", ip: "127.0.2.1", port: 5004 }
+        const again = rosters(play.ask("ep-a", { verb: "join", message }))
+        assert.deepEqual(again.at(-1), { sid: "s1", people: 2, rec: 1 })
+    })
+})

@@ -12,21 +12,27 @@ export function mediaRoutes(app: App, server: RoutingServer): void {
                 operationId: "media",
                 summary: "Legs, links of trees and sessions in transit, each with what it carried [claims 1, 4]",
                 tags: ["media"],
+                querystring: schemas.ReservationsQuery,
                 response: { 200: schemas.Media, ...refusals },
             },
         },
-        async () => mediaOf(server),
+        async request => mediaOf(server, request.query.sid),
     )
 }
 
-async function mediaOf(server: RoutingServer): Promise<schemas.Media> {
+async function mediaOf(server: RoutingServer, sid: string | undefined): Promise<schemas.Media> {
+    const isAsked = (one: { session: string }) => sid === undefined || one.session === sid
     const { media, transitEntries, counters, stray, heapBytes } = await server.statistics()
     const { legs, links, dspUnitsUsed, datagrams, ticks, sessions } = media
     return {
-        ...{ sessions, dspUnitsUsed, legs, links, datagrams, ticks, heapBytes },
-        transit: transitEntries.map(({ sid, from, labelIn, out, packets, notSent }) => {
-            return { session: sid, from, labelIn, out, packets, notSent }
-        }),
+        ...{ sessions, dspUnitsUsed, datagrams, ticks, heapBytes },
+        legs: legs.filter(isAsked),
+        links: links.filter(isAsked),
+        transit: transitEntries
+            .map(({ sid: session, from, labelIn, out, packets, notSent }) => {
+                return { session, from, labelIn, out, packets, notSent }
+            })
+            .filter(isAsked),
         linkDatagrams: Object.entries(counters).map(([peer, of]) => ({ peer, ...of })),
         strayDatagrams: stray,
     }

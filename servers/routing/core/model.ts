@@ -22,7 +22,7 @@ import type {
 import type { Ledger } from "../reservation/ledger.ts"
 import type { Branch, ReservationEffect, ReservationEvent } from "../reservation/model.ts"
 import type { PeerParts } from "./servers.ts"
-import type { Tree } from "./tree.ts"
+import type { Speaking, Tree } from "./tree.ts"
 
 export const coreLimits = {
     attachments: 4096,
@@ -41,6 +41,8 @@ export const coreLimits = {
     repeatHelloMs: 10_000,
     /** How long an endpoint that has vanished is remembered, to tell it when it comes back in the same life. */
     rememberLostMs: 600_000,
+    /** Rosters of the same number of people follow each other no faster. */
+    rosterIntervalMs: 700,
     /** A muted endpoint sends silence; one that sends nothing for so long does not hold its place. */
     legSilenceMs: 30_000,
     /** An attachment that its endpoint never knew of. */
@@ -107,6 +109,11 @@ export interface Leg {
     codec: CodecName
     /** People in the session as the endpoint was last told. */
     toldPeople: number
+    /** The rest of what it was told, as text, and when. */
+    toldRest: string
+    toldMs: number
+    /** Loss in per cent that it is to be told of; 0: too little. */
+    lossPercent: number
 }
 
 export interface Session {
@@ -146,8 +153,12 @@ export interface State {
     tree: Tree
     /** What is held here, by reservations and by those who are in sessions [claims 14, 16]. */
     ledger: Ledger
-    /** Sessions whose numbers of people may have changed. */
+    /** Sessions whose rosters may have changed. */
     touched: Set<string>
+    /** Of them, those that a later tick tells. */
+    late: Set<string>
+    /** Who speaks in each session that is mixed here. */
+    speaking: Map<string, Speaking>
     draining: boolean
     /** Fresh keys for a leg, as text (`media/leg-keys.ts`). */
     newKey: () => string
@@ -184,6 +195,10 @@ export type Event =
     | { type: "legRefused"; sid: string; ep: string; what: string }
     /** Nothing has been heard on the leg for `coreLimits.legSilenceMs`: its endpoint never opened it, or has gone unheard. */
     | { type: "legSilent"; sid: string; ep: string }
+    /** Another speaks in a session that is mixed here. */
+    | { type: "speaker"; sid: string; speaking: Speaking }
+    /** How much of a leg gets lost at present, in the worse direction. */
+    | { type: "legQuality"; sid: string; ep: string; lossPercent: number }
     /** Delays to other servers, to be told to the group server. */
     | { type: "delays"; list: Distances["list"] }
     | { type: "tick" }

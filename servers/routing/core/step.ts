@@ -12,7 +12,17 @@ import { endHeld, expireHeld, join, leave, refuseHeld, resumeHeld } from "./join
 import type { Effect, EndpointRequest, Event, GroupMessage, Self, State } from "./model.ts"
 import * as registration from "./registration.ts"
 import { onPeers, onPolicy } from "./servers.ts"
-import { dismiss, end, endOverdue, learn, onReserved, onTree, tellPeople } from "./sessions.ts"
+import {
+    dismiss,
+    end,
+    endOverdue,
+    learn,
+    onLegQuality,
+    onReserved,
+    onSpeaker,
+    onTree,
+    tellRosters,
+} from "./sessions.ts"
 import { onCount } from "./tree.ts"
 
 type Report = Of<typeof joinedShape>
@@ -38,6 +48,8 @@ export function initialState(self: Self, randomSeed: number, ledger: Ledger, new
         touched: new Set(),
         draining: false,
         newKey,
+        late: new Set(),
+        speaking: new Map(),
     }
 }
 
@@ -45,7 +57,7 @@ export function initialState(self: Self, randomSeed: number, ledger: Ledger, new
 export function step(state: State, event: Event, nowMs: number): Effect[] {
     const out: Effect[] = []
     apply(state, event, nowMs, out)
-    tellPeople(state, out)
+    tellRosters(state, nowMs, out)
     return out
 }
 
@@ -64,11 +76,14 @@ function apply(state: State, event: Event, nowMs: number, out: Effect[]) {
         case "endpointState":
             return endpointState(state, event.ep, event.state, nowMs, out)
         case "control": {
-            const { sid, people } = event.message
-            onCount(state.tree, event.peer, sid, people)
-            state.touched.add(sid)
+            onCount(state.tree, event.peer, event.message)
+            state.touched.add(event.message.sid)
             return
         }
+        case "speaker":
+            return onSpeaker(state, event.sid, event.speaking)
+        case "legQuality":
+            return onLegQuality(state, event.sid, event.ep, event.lossPercent)
         case "tree":
             onTree(state, event, out)
             return resumeHeld(state, event.sid, nowMs, out)
@@ -82,6 +97,8 @@ function apply(state: State, event: Event, nowMs: number, out: Effect[]) {
         case "delays":
             return registration.reportDistances(state, event.list, nowMs, out)
         case "tick":
+            for (const sid of state.late) state.touched.add(sid)
+            state.late.clear()
             expireHeld(state, nowMs, out)
             registration.repeatRequests(state, nowMs, out)
             endOverdue(state, nowMs, out)
