@@ -3,11 +3,13 @@
  * own that adds its figures.
  */
 import { mixingFigures } from "./media/mixing.ts"
+import { measureTransit } from "./media/transit.ts"
 import type { Bench } from "./run.ts"
 
 /** In this order; each measures for itself and tells its figures. */
 const parts: Record<string, (progress: (text: string) => void) => Promise<Record<string, number>>> = {
     mixing: mixingFigures,
+    transit: measureTransit,
 }
 
 export const mediaBench: Bench = {

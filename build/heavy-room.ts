@@ -159,10 +159,13 @@ class HeavyRoom {
                         await this.#send(party, serverToEndpointTopic(boardId, rs, "roster"), {
                             sid: this.#sid,
                             people: people + 50,
+                            speaker: people % 2 === 0 ? wide(limits.nameBytes) : "Somebody else",
+                            rec: 1,
+                            loss: people,
                         })
             await this.#press("mute", /MUTED/)
             this.#board.turn(-3)
-            await this.#press("mute", /in session *\n/)
+            await this.#press("mute", /^(?!.*MUTED)/s)
             if (session === 1) {
                 progress("its routing server dies in the session")
                 this.#kill(this.#board.status().server)
@@ -175,7 +178,7 @@ class HeavyRoom {
             await this.#press("menu", />/)
             await this.#press("call", />/)
             await this.#press("menu", />/)
-            await this.#press("menu", /in session/)
+            await this.#press("menu", /in session|Network loses/)
             await this.#agenda("ended")
             await this.#press("call", /CALL calls|Ready|\d\d:\d\d/)
             await this.#board.reached(["Idle", "Reminding"])
@@ -275,7 +278,17 @@ class HeavyRoom {
             case "join": {
                 const { address, port } = this.#probes.get(id)?.address() ?? { address: "127.0.0.1", port: 9 }
                 const ssrc = 4_294_967_295
-                return { sid: body.sid, ip: address, port, ssrc, pt: 0, frameMs: 20, people: limits.sessionMembers }
+                const key = "k".repeat(80)
+                return {
+                    sid: body.sid,
+                    ip: address,
+                    port,
+                    ssrc,
+                    pt: 0,
+                    frameMs: 20,
+                    people: limits.sessionMembers,
+                    key,
+                }
             }
             default:
                 return {}

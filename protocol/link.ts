@@ -5,10 +5,11 @@
  * Control frame:  u32 BE length of the body, body = one CBOR map {k: kind, ...}, text keys, no tags, definite lengths.
  *
  * Datagram (UDP, same port number as the TLS listener):
- *      0  0x60 | kind   1  version 1   2  link id u32 BE   6  sequence u48 BE   12  body   last 16  tag
- * The tag is the first half of HMAC-SHA256 over all before it. Link id and key are exported from the TLS session
- * (RFC 5705), one pair for each direction; sequences start at 1 and never repeat under a key. The body is not
- * encrypted, so that a transit server changes the label of a media datagram and nothing else.
+ *      0  0x60 | kind   1  version 2   2  link id u32 BE   6  sequence u48 BE   12  body   last 16  tag
+ * The tag is that of AEAD_CHACHA20_POLY1305 (RFC 8439) with the header, 12 bytes, as nonce, all before the tag as additional
+ * data and nothing to encrypt. Link id and key (32 bytes) are exported from the TLS session (RFC 5705), one pair for each
+ * direction; sequences start at 1 and never repeat under a key, so that no nonce does. The body is not encrypted, so that
+ * a transit server changes the label of a media datagram and nothing else.
  * The first byte lies outside of the ranges of STUN, DTLS, TURN and RTP (RFC 7983).
  *
  *     hello (1), each 100 ms: boot u32, number u32, sentUs u32, echoUs u32, heldUs u32
@@ -25,9 +26,9 @@
 import { limits } from "./limits"
 import { int, list, type Of, oneOf, optional, record, text } from "./shape"
 
-export const linkVersion = 1
-export const linkExporterLabel = "EXPERIMENTAL-parley-link-1"
-export const linkApplicationProtocol = "parley-link/1"
+export const linkVersion = 2
+export const linkExporterLabel = "EXPERIMENTAL-parley-link-2"
+export const linkApplicationProtocol = "parley-link/2"
 
 export const linkLimits = {
     helloIntervalMs: 100,
@@ -89,8 +90,13 @@ export const greetShape = record({
 })
 export type Greet = Of<typeof greetShape>
 
-/** People in the session on the sender's side of this link. */
-export const countShape = record({ k: oneOf(["count"]), sid: identifier, people: int(0, limits.sessionMembers) })
+/** People in the session on the sender's side of this link, and which of them speaks, or spoke last. */
+export const countShape = record({
+    k: oneOf(["count"]),
+    sid: identifier,
+    people: int(0, limits.sessionMembers),
+    speaker: optional(identifier),
+})
 export type Count = Of<typeof countShape>
 
 // ---- neighbours ------------------------------------------------------------------------------------------------------------

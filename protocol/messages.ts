@@ -150,7 +150,14 @@ export type AttachDone = Of<typeof attachDoneShape>
 export const detachShape = record({ id: requestId })
 
 /** `join`: ip and port are where the endpoint's media engine sends from and listens. */
-export const joinShape = record({ id: requestId, sid: identifier, ip: address, port })
+export const joinShape = record({
+    id: requestId,
+    sid: identifier,
+    ip: address,
+    port,
+    /** What its media engine has, the best first: "opus,pcmu". Absent: PCMU. */
+    codecs: optional(text(32, 1)),
+})
 export type Join = Of<typeof joinShape>
 export const joinDoneShape = record({
     re: requestId,
@@ -160,12 +167,17 @@ export const joinDoneShape = record({
     port,
     /** The SSRC to send with: it names the leg. */
     ssrc: int(1, u32),
-    /** RTP payload type; 0 is PCMU. */
+    /** RTP payload type; 0 is PCMU, 111 Opus. */
     pt: int(0, 127),
     /** Packet time in milliseconds. */
     frameMs: int(10, 60),
     /** People (endpoints) in the session, this one included. */
     people: int(1, limits.sessionMembers),
+    /**
+     * Base64 of two SRTP master keys, each with its salt (16 and 14 bytes): towards the server, then towards the endpoint. Fresh in
+     * the answer to each join, so that no packet of a former life can be played again. Never shown, never kept.
+     */
+    key: text(80, 80),
 })
 export type JoinDone = Of<typeof joinDoneShape>
 
@@ -173,8 +185,17 @@ export type JoinDone = Of<typeof joinDoneShape>
 
 // ---- routing server -> endpoint: in/rs/<rs>/<verb> ------------------------------------------------------------------------
 
-/** `roster`: on each change of who is in the session. */
-export const rosterShape = record({ sid: identifier, people: int(0, limits.sessionMembers) })
+/** `roster`: on each change of who is in the session, who speaks, whether it is recorded, and how good the leg is. Whole. */
+export const rosterShape = record({
+    sid: identifier,
+    people: int(0, limits.sessionMembers),
+    /** Who speaks, or spoke last. */
+    speaker: optional(text(limits.nameBytes, 1)),
+    /** 1: what is said is being recorded. */
+    rec: optional(int(0, 1)),
+    /** Per cent of the leg's packets that get lost, in the worse direction; absent while it is too little to speak of. */
+    loss: optional(int(1, 100)),
+})
 export type Roster = Of<typeof rosterShape>
 
 /** `bye`: the routing server has removed the endpoint from a session, or (without sid) from itself. */

@@ -19,9 +19,9 @@ const port = int(1, u16)
 
 /**
  * Bandwidth that a session takes in each direction of a link, kbit/s: one mixed PCMU stream, 50 packets a second of 160 bytes
- * with the headers of RTP, the link's datagram, UDP and IP (240 bytes in all).
+ * with the headers of RTP, SRTP's tag and roll-over counter, the link's datagram, UDP and IP (254 bytes in all).
  */
-export const sessionKbps = 96
+export const sessionKbps = 102
 
 /** Routing servers in one list; flat topology (areas come later). */
 export const maxRoutingServers = 2000
@@ -39,6 +39,8 @@ export const serverLimits = {
     distances: 64,
     /** Servers in a reserved tree as it is told. */
     treeServers: 128,
+    /** Servers that process one session. */
+    mixers: 192,
     /** A report of distances follows a change, but not sooner than this after the last one. */
     distancesIntervalMs: 5000,
 }
@@ -230,8 +232,16 @@ export const serverSessionShape = record({
         record({ ep: identifier, rs: optional(identifier), name: text(limits.nameBytes) }),
         limits.sessionMembers,
     ),
+    /** 1: the session is recorded, at its source; everybody in it is told. */
+    rec: optional(int(0, 1)),
     /** Bandwidth of one direction of each link of the tree; `sessionKbps` when absent. */
     kbps: optional(int(1, 10_000_000)),
+    /**
+     * Only to servers that process the session: those with members, the source, and those where its tree branches. They are all of
+     * them, and share `key` (base64 of 32 bytes), under which links carry its sound. Servers in transit have neither [claim 4].
+     */
+    mixers: optional(list(identifier, serverLimits.mixers)),
+    key: optional(text(44, 44)),
     /** Servers left out because nothing could be reserved for them. Members there are refused with this. */
     unreached: optional(
         list(

@@ -8,7 +8,8 @@ import type { Codec, CodecName } from "../../media/codec.ts"
 import { codecs } from "../../media/codecs.ts"
 import { loadOpus } from "../../media/opus.ts"
 import { raisePriority } from "../../media/priority.ts"
-import { endpointsIp, serverIp } from "./addresses.ts"
+import { SrtpSender } from "../../media/srtp.ts"
+import { endpointsIp, keysOf, serverIp } from "./addresses.ts"
 import { encodedSpeech, withHeader } from "./speech.ts"
 
 export type EndpointsOrder =
@@ -30,6 +31,7 @@ class Endpoints {
     private readonly counts = { sent: 0, received: 0 }
     private codec!: Codec
     private payloads: Uint8Array[] = []
+    private senders: SrtpSender[] = []
     private order!: Extract<EndpointsOrder, { type: "start" }>
     private readonly packet = Buffer.alloc(packetBytes)
     private isStopped = false
@@ -39,6 +41,7 @@ class Endpoints {
         this.order = order
         this.codec = codecs[order.codec]
         this.payloads = encodedSpeech(this.codec)
+        this.senders = Array.from({ length: order.participants }, (_, i) => new SrtpSender(keysOf(i).toServer))
         for (let i = 0; i < sockets; i++) {
             const socket = createSocket({ type: "udp4", lookup: (host, _options, call) => call(null, host, 4) })
             // The look-up above answers at once, and so may `bind`.
@@ -84,7 +87,8 @@ class Endpoints {
         for (let index = millisecond % 20; index < participants; index += 20) {
             const talks = index % roomSize < talkers
             const payload = talks ? this.payloads[(number + index * 37) % this.payloads.length] : this.codec.silence
-            const bytes = withHeader(this.packet, this.codec, payload, number, index + 1)
+            const plain = withHeader(this.packet, this.codec, payload, number, index + 1)
+            const bytes = this.senders[index].protect(this.packet, plain)
             // dgram sends at once or queues: the packet is copied, as the next one is written into the same memory.
             this.sockets[index % sockets].send(Buffer.from(this.packet.subarray(0, bytes)), port, serverIp)
             this.counts.sent++

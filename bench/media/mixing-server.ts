@@ -8,7 +8,7 @@ import { raisePriority } from "../../media/priority.ts"
 import { Ticker } from "../../media/ticker.ts"
 import { tickMs } from "../../servers/routing/media/channel.ts"
 import { MediaPlane } from "../../servers/routing/media/plane.ts"
-import { endpointsIp, serverIp } from "./addresses.ts"
+import { endpointsIp, keysOf, serverIp } from "./addresses.ts"
 
 export type ServerOrder =
     | { type: "start" }
@@ -59,6 +59,7 @@ async function obey(plane: MediaPlane, ticker: Ticker, order: ServerOrder): Prom
                     remoteIp: endpointsIp,
                     remotePort: order.ports[i % order.ports.length],
                     codec: order.codec,
+                    keys: keysOf(i),
                 })
                 if (!added.ok) throw new Error(added.what)
             }

@@ -3,6 +3,7 @@
  * endpoint. For benches.
  */
 
+import { readLegKeys } from "../../media/leg-keys.ts"
 import type { Stretch } from "../../media/measure.ts"
 import { Engine } from "../../sim/media-engine/engine.ts"
 import type { RoutingNetwork } from "../../test/control/network.ts"
@@ -40,7 +41,7 @@ export async function enterRoom(
     if (verb !== "done") throw new Error(`${ep} is refused: ${JSON.stringify(message)}`)
     engine.volume = 100
     engine.muted = false
-    engine.open({ ...message, payloadType: message.pt })
+    engine.open({ ...message, payloadType: message.pt, keys: readLegKeys(message.key) })
     return {
         say(samples) {
             const leadMs = 100

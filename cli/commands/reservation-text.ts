@@ -3,7 +3,7 @@
  */
 import type { Forecast, Reservation } from "../../servers/group/http/schemas.ts"
 import { table } from "../output.ts"
-import type { Can, ServerReservations } from "../system/reservations.ts"
+import type { Can, ServerLegs, ServerReservations } from "../system/reservations.ts"
 
 /** One way, in milliseconds; undefined when it is not known. */
 export type LinkDelay = (from: string, to: string) => number | undefined
@@ -131,6 +131,25 @@ export function heldTable(servers: ServerReservations[], withSession: boolean): 
     )
     const head = ["ROLE", "STATE", "EPOCH", "SOURCE", "UPSTREAM", "CHILDREN", "KBIT/S", "USAGE"]
     return table(["SERVER", ...(withSession ? ["SESSION"] : []), ...head], rows)
+}
+
+/** How each leg of a session is: loss each way over the last 8 s, and the E-model's estimate. */
+export function legsTable(servers: ServerLegs[]): string {
+    const rows = servers.flatMap(({ server, legs }) =>
+        legs.map(one => [
+            one.endpoint,
+            server,
+            one.plain ? `${one.codec}, plain` : one.codec,
+            `${one.lossInPercent.toFixed(1)} %`,
+            `${one.lossOutPercent.toFixed(1)} %`,
+            `${one.jitterMs.toFixed(1)} ms`,
+            one.roundTripMs < 0 ? "-" : `${one.roundTripMs.toFixed(1)} ms`,
+            one.opinion.toFixed(1),
+            one.muted ? "muted" : "",
+        ]),
+    )
+    const head = ["ENDPOINT", "SERVER", "CODEC", "LOSS IN", "LOSS OUT", "JITTER", "ROUND TRIP", "MOS", ""]
+    return table(head, rows)
 }
 
 /** Bandwidth and DSP units: what is held of what there is. */

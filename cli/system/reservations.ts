@@ -30,6 +30,15 @@ const Ledger = Type.Object({
     dspHeld: Type.Integer(),
 })
 const Reservations = Type.Object({ reservations: Type.Array(Held), ledger: Ledger })
+const Legs = Type.Object({
+    legs: Type.Array(
+        Type.Object({
+            ...{ endpoint: Type.String(), codec: Type.String(), muted: Type.Boolean(), plain: Type.Boolean() },
+            ...{ lossInPercent: Type.Number(), lossOutPercent: Type.Number(), jitterMs: Type.Number() },
+            ...{ delayMs: Type.Number(), roundTripMs: Type.Number(), opinion: Type.Number() },
+        }),
+    ),
+})
 const Can = Type.Object({
     fits: Type.Boolean(),
     tree: Type.Array(Type.Object({ server: Type.String(), parent: Type.String() })),
@@ -48,6 +57,8 @@ const Can = Type.Object({
 export type Held = Static<typeof Held>
 export type Ledger = Static<typeof Ledger>
 export type Can = Static<typeof Can>
+/** How the legs of a session are. */
+export type ServerLegs = { server: string } & Static<typeof Legs>
 export type ServerReservations = { server: string } & Static<typeof Reservations>
 
 /** A server that has not answered, and why. */
@@ -78,6 +89,18 @@ export async function gatherReservations(
         if (answer.ok) gathered.servers.push({ server, ...answer.value })
         else gathered.silent.push({ server, failure: answer })
     return success(gathered)
+}
+
+/** The legs of a session at all routing servers of the running system that answer. */
+export async function gatherLegs(settings: Settings, sid: string): Promise<ServerLegs[]> {
+    const parts = partsOf(settings, undefined)
+    if (!parts.ok) return []
+    const path = `/v1/media?sid=${encodeURIComponent(sid)}`
+    const answers = await Promise.all(
+        parts.value.map(async part => ({ server: part.name, answer: await ask(part, "GET", path, Legs) })),
+    )
+    // What is held says already who is silent.
+    return answers.flatMap(({ server, answer }) => (answer.ok ? [{ server, legs: answer.value.legs }] : []))
 }
 
 /** Whether `source` could reserve a tree to these destinations now. */

@@ -15,19 +15,24 @@ export interface StateFolder {
     brokerSecret: string
     /** Signs the tokens of people and tools; removing the file makes all of them void. */
     tokenKey: Uint8Array
+    /** The media keys of sessions are derived from it. */
+    mediaSecret: Uint8Array
 }
 
 /** Makes what is missing. Throws when the folder cannot be used. */
 export function openFolder(path: string): StateFolder {
     mkdirSync(path, { recursive: true, mode: 0o700 })
+    const keyIn = (name: string) =>
+        Buffer.from(
+            ownFile(join(path, name), () => randomBytes(32).toString("hex")),
+            "hex",
+        )
     return {
         databasePath: join(path, "group.db"),
         adminTokenPath: join(path, "admin.token"),
         brokerSecret: ownFile(join(path, "group.secret"), newSecret),
-        tokenKey: Buffer.from(
-            ownFile(join(path, "token.key"), () => randomBytes(32).toString("hex")),
-            "hex",
-        ),
+        tokenKey: keyIn("token.key"),
+        mediaSecret: keyIn("media.key"),
     }
 }
 

@@ -11,6 +11,7 @@ import { Engine } from "./engine.ts"
 import { openFolder, readPrivate, type StateFolder, writePrivate } from "./folder.ts"
 import { buildHttp } from "./http/server.ts"
 import { maxTokenDays, Tokens } from "./http/tokens.ts"
+import { MediaKeys } from "./media-keys.ts"
 import { buildMetrics } from "./metrics.ts"
 import { type GroupServerOptions, parseOptions, usage } from "./options.ts"
 import { Signalling } from "./signalling.ts"
@@ -50,11 +51,12 @@ export async function startGroupServer(options: GroupServerOptions, log: Logger 
         const logins = new BrokerLogins(options.credentials, folder.brokerSecret, log)
         stops.push(() => logins.stop())
 
+        const mediaKeys = new MediaKeys(folder.mediaSecret)
         let signalling: Signalling | undefined
         const engine = await Engine.start({
             store,
             log,
-            send: messages => signalling?.send(messages),
+            send: messages => signalling?.send(messages.map(one => mediaKeys.addTo(one))),
             credentialsChanged: state => logins.write(state),
         })
         stops.push(() => engine.stop())

@@ -29,7 +29,14 @@ export async function startRoutingServer(
     const boot = countBoot(state)
     if (!boot.ok) return boot
     const randomSeed = randomInt(2 ** 32)
-    const server = new RoutingServer({ ...rest, identity: identity.identity, boot: boot.boot, randomSeed, log })
+    const server = new RoutingServer({
+        ...rest,
+        dataPlane: "thread",
+        identity: identity.identity,
+        boot: boot.boot,
+        randomSeed,
+        log,
+    })
     const what = await server.start()
     if (what !== undefined) return { ok: false, what }
     if (controlPort === undefined) return { ok: true, server }
@@ -64,6 +71,8 @@ async function main(words: string[]): Promise<void> {
     }
     const { server } = started
     let stopping = false
+    // Its log says why. Whoever supervises this process starts it anew, and with it everything that was lost.
+    void server.failed.then(() => process.exit(1))
     for (const signal of ["SIGTERM", "SIGINT"] as const)
         process.on(signal, () => {
             // The second time somebody is in a hurry.

@@ -1,22 +1,27 @@
 /**
- * A routing server: binds the core to its links, its media plane, its MQTT connection and the clock.
+ * A routing server: binds the core to its links, its data plane, its MQTT connection and the clock.
  *
  * Owns the order in which events are applied and effects are performed, and starting and stopping. Never decides.
  */
 
+import { randomBytes } from "node:crypto"
 import type { Logger } from "pino"
-import { type Count, countShape } from "../../protocol/link.ts"
+import { legKeysBytes, readLegKeys, writeLegKeys } from "../../media/leg-keys.ts"
+import { type Count, countShape, linkLimits } from "../../protocol/link.ts"
 import type { Place, ServerState } from "../../protocol/servers.ts"
 import { problemWith } from "../../protocol/shape.ts"
 import { dspFree, loadPercent } from "./core/dsp.ts"
 import { coreLimits, type Effect, type Event, type State } from "./core/model.ts"
 import { initialState, step } from "./core/step.ts"
+import type { DataHost } from "./data/host.ts"
+import { LocalData } from "./data/local.ts"
+import type { DataStatistics } from "./data/statistics.ts"
+import { ThreadData } from "./data/thread.ts"
 import type { Identity } from "./link/identity.ts"
 import { LinkSet } from "./link/link-set.ts"
 import { PathMeter } from "./measure/path-meter.ts"
-import { TrainAnswerer } from "./measure/train-answerer.ts"
 import { dspUnitsOf } from "./media/dsp-units.ts"
-import { MediaPlane } from "./media/plane.ts"
+import { deriveSessionKeys } from "./media/session-keys.ts"
 import type { ChoiceLimits } from "./neighbours/choice.ts"
 import type { ReservationEffect } from "./reservation/model.ts"
 import { Reserver } from "./reserver.ts"
@@ -29,9 +34,7 @@ import { DelayReporter, delayReport } from "./topology/delay-report.ts"
 import { Topology } from "./topology/topology.ts"
 import type { NeighbourTrace } from "./topology/trace.ts"
 import { type EchoOutcome, Forwarder } from "./transit/forwarder.ts"
-import { Transit } from "./transit/transit.ts"
-import type { UnderlayPlan } from "./underlay/conditions.ts"
-import { UnderlayUdp } from "./underlay/udp.ts"
+import type { PathConditions, UnderlayPlan } from "./underlay/conditions.ts"
 import { Underlay } from "./underlay/underlay.ts"
 
 export interface ServerParts {
@@ -45,6 +48,8 @@ export interface ServerParts {
     boot: number
     identity: Identity
     randomSeed: number
+    /** Where media and transit run: in a thread of their own, or in the caller's, which tests may look into. */
+    dataPlane?: "thread" | "local"
     /** The network to emulate from the start. */
     underlay?: UnderlayPlan
     /** Between hellos on links. */
@@ -71,15 +76,14 @@ export class RoutingServer {
     linkPort = 0
     mediaPort = 0
     readonly links: LinkSet
-    readonly media: MediaPlane
+    /** Media, transit [claim 4], everything that is a datagram. */
+    readonly data: DataHost
     readonly meter: PathMeter
     readonly topology: Topology
     /** [claims 14-22] */
     readonly reserver: Reserver
     readonly forwarder: Forwarder
-    /** [claim 4] */
-    readonly transit: Transit
-    /** The network that links and media pass through; plain unless somebody asks for another one. */
+    /** The network that links pass through; plain unless somebody asks for another one. */
     readonly underlay: Underlay
     /** What operators talk to; stops with the server. */
     control: { readonly url: string; close(): Promise<void> } | undefined
@@ -87,7 +91,6 @@ export class RoutingServer {
     readonly #log: Logger
     readonly #teller = new StateTeller()
     readonly #reporter = new DelayReporter()
-    readonly #trains: TrainAnswerer
     readonly #events: Event[] = []
     #signalling: Signalling | undefined
     #state: State | undefined
@@ -95,6 +98,13 @@ export class RoutingServer {
     #applying = false
     #ticks = 0
     #ignoredControl = 0
+    #loadTold = 0
+    #bound: (outcome: number | string) => void = () => {}
+    #failed: (what: string) => void = () => {}
+    /** Fulfilled, with the reason, when the server cannot go on and must be started anew. */
+    readonly failed = new Promise<string>(resolve => {
+        this.#failed = resolve
+    })
 
     constructor(parts: ServerParts) {
         this.#parts = parts
@@ -103,21 +113,14 @@ export class RoutingServer {
         this.#log = parts.log
         const { id, ip, boot: bootId, identity, linkPort, mediaPort, log } = parts
         this.underlay = new Underlay(parts.underlay)
+        const { helloMs = linkLimits.helloIntervalMs, underlay } = parts
+        const options = { ip, mediaPort, bootId, helloMs, underlay }
+        this.data = parts.dataPlane === "thread" ? new ThreadData(options) : new LocalData(options, this.underlay)
+        this.#hearData()
         this.links = new LinkSet({
-            underlay: this.underlay,
+            ...{ underlay: this.underlay, data: this.data },
             ...{ id, ip, bootId, identity, port: linkPort, helloMs: parts.helloMs },
             log: (level, what, details) => log[level](details, what),
-        })
-        this.#trains = new TrainAnswerer(ip => this.links.isListed(ip))
-        this.media = new MediaPlane({
-            ...{ ip, port: mediaPort },
-            overNetwork: io => new UnderlayUdp(io, this.underlay),
-            hears: ip => this.underlay.isPlain || this.underlay.hears(ip),
-            serverDatagram: (datagram, ip, port, reply) =>
-                this.#trains.take(datagram, ip, port, performance.now() * 1000, reply),
-            loadPercent: () => (this.#state ? loadPercent(this.#state) : 0),
-            sendOnLink: (peer, label, packet) => void this.links.sendMedia(peer, label, packet),
-            log: (event, details) => log.info(details, event),
         })
         const configuredKbps = parts.capacityKbps ?? capacityKbpsDefault
         this.meter = new PathMeter({ ip, configuredKbps, underlay: this.underlay })
@@ -139,11 +142,7 @@ export class RoutingServer {
             route: to => this.topology.route(to),
             send: (neighbour, body) => this.links.sendRouted(neighbour, body),
         })
-        this.transit = new Transit((peer, label, packet) => this.links.sendMedia(peer, label, packet))
         this.links.on("control", (peer, message) => this.#onControl(peer, message))
-        this.links.on("media", (peer, label, packet) => {
-            if (!this.transit.forward(peer, label, packet)) this.media.receiveFromLink(peer, label, packet)
-        })
         this.links.on("routed", (peer, body) => this.forwarder.receive(peer, body, performance.now()))
     }
 
@@ -153,26 +152,30 @@ export class RoutingServer {
         try {
             this.linkPort = (await this.links.start()).port
         } catch (error) {
+            await this.data.close()
             return `the link port cannot be had: ${(error as Error).message}`
         }
-        const media = await this.media.start()
-        if (!media.ok) {
+        const mediaPort = await this.#bindMedia()
+        if (typeof mediaPort === "string") {
             await this.links.close()
-            return `the media port cannot be had: ${media.what}`
+            await this.data.close()
+            return `the media port cannot be had: ${mediaPort}`
         }
         await this.meter.start()
-        this.mediaPort = media.value.port
-        const { linkPort, mediaPort } = this
+        this.mediaPort = mediaPort
+        const { linkPort } = this
         const { fingerprint } = identity
         this.#state = initialState(
             { id, ip, linkPort, mediaPort, fingerprint, boot, dspUnits, place: this.#parts.place },
             randomSeed,
             this.reserver.ledger,
+            () => writeLegKeys(randomBytes(legKeysBytes)),
         )
         const submit = (event: Event) => this.#submit(event)
         this.#signalling = new Signalling({ id, secret, broker, ip, boot, log, submit })
         this.#timer = setInterval(() => {
             this.#submit({ type: "tick" })
+            this.#tellData()
             if (++this.#ticks % legsEachTicks === 0) this.#lookAtLegs()
             this.#tellState()
             this.#tellDelays()
@@ -238,6 +241,23 @@ export class RoutingServer {
         return this.forwarder.echo(to, timeoutMs)
     }
 
+    /** What the data plane has counted, as it is now. */
+    statistics(): Promise<DataStatistics> {
+        return this.data.statistics()
+    }
+
+    /** What is emulated towards `far` from now on, of connections and datagrams; undefined: nothing. */
+    emulate(far: string, conditions: PathConditions | undefined): void {
+        this.underlay.set(far, conditions)
+        if (!this.#sharesUnderlay) this.data.post({ type: "emulate", far, conditions })
+    }
+
+    /** What is emulated, and what that did to datagrams. */
+    emulated(): ReturnType<Underlay["list"]> {
+        const told = new Map(this.data.links.underlay.map(({ far, counters }) => [far, counters]))
+        return this.underlay.list().map(path => ({ ...path, counters: told.get(path.far) ?? path.counters }))
+    }
+
     /** Sends everybody away with a reason, tells the group server and the neighbours, then stops. */
     async stop(): Promise<void> {
         clearInterval(this.#timer)
@@ -247,9 +267,8 @@ export class RoutingServer {
         this.reserver.close()
         this.topology.close()
         this.meter.close()
-        this.#trains.close()
-        await this.media.close()
         await this.links.close()
+        await this.data.close()
         this.#log.info("stopped")
     }
 
@@ -278,9 +297,56 @@ export class RoutingServer {
             this.#log.warn({ peer, reason: problem, ignored: this.#ignoredControl }, "control message ignored")
     }
 
+    get #sharesUnderlay(): boolean {
+        return this.data instanceof LocalData
+    }
+
+    #hearData() {
+        this.data.on({
+            bound: ({ socket, port }) => socket === "media" && this.#bound(port),
+            unbound: ({ socket, what }) => socket === "media" && this.#bound(what),
+            legRefused: ({ session: sid, endpoint: ep, what }) => this.#submit({ type: "legRefused", sid, ep, what }),
+            linkRefused: ({ session: sid, peer, what }) =>
+                this.#log.warn({ sid, peer, reason: what }, "no media on the link"),
+            transitRefused: ({ sid, what }) => this.#log.warn({ sid, reason: what }, "no transit"),
+            silentLegs: ({ legs }) => {
+                for (const { session: sid, endpoint: ep } of legs) this.#submit({ type: "legSilent", sid, ep })
+            },
+            legReports: ({ legs }) => {
+                for (const { session: sid, endpoint: ep, lossInPercent, lossOutPercent } of legs)
+                    this.#submit({ type: "legQuality", sid, ep, lossPercent: Math.max(lossInPercent, lossOutPercent) })
+            },
+            speaker: ({ session: sid, endpoint, peer }) =>
+                this.#submit({ type: "speaker", sid, speaking: { endpoint, peer } }),
+            log: ({ level, what, details }) => this.#log[level](details, what),
+        })
+        // Sessions would hear nothing and nobody would know: an end that others see is better.
+        this.data.failed.then(what => {
+            this.#log.fatal({ reason: what }, "the data plane has failed")
+            this.#failed(what)
+        })
+    }
+
+    /** The port, or why it cannot be had. */
+    #bindMedia(): Promise<number | string> {
+        return new Promise(resolve => {
+            this.#bound = resolve
+            void this.data.failed.then(resolve)
+            this.data.post({ type: "bindMedia" })
+        })
+    }
+
+    #tellData() {
+        this.data.post({ type: "alive" })
+        const percent = this.#state ? loadPercent(this.#state) : 0
+        if (percent === this.#loadTold) return
+        this.#loadTold = percent
+        this.data.post({ type: "load", percent })
+    }
+
     #lookAtLegs() {
-        for (const { session, endpoint } of this.media.silentLegs(coreLimits.legSilenceMs))
-            this.#submit({ type: "legSilent", sid: session, ep: endpoint })
+        this.data.post({ type: "silentLegs", sinceMs: coreLimits.legSilenceMs })
+        this.data.post({ type: "legReports" })
     }
 
     /** Applies events one after the other; effects may cause more. */
@@ -315,6 +381,9 @@ export class RoutingServer {
             case "unfollow":
                 return this.#signalling?.unfollow(effect.ep)
             case "servers":
+                this.data.post({ type: "listed", addresses: effect.peers.map(({ ip }) => ip) })
+                if (!this.#sharesUnderlay)
+                    for (const { rs, ip } of effect.peers) this.data.post({ type: "locate", id: rs, address: ip })
                 return this.topology.setPeers(effect.peers)
             case "policy":
                 return this.topology.setPolicy(effect.policy)
@@ -324,30 +393,30 @@ export class RoutingServer {
                 return
             case "reserve":
                 return this.reserver.step(effect.event)
-            case "transit": {
-                const set = this.transit.set(effect.sid, effect.branches)
-                if (!set.ok) this.#log.warn({ sid: effect.sid, reason: set.what }, "no transit")
-                return
-            }
+            case "transit":
+                return this.data.post({ type: "transit", sid: effect.sid, branches: effect.branches })
             case "addLeg": {
-                const { sid, ep, ssrc, ip, port } = effect
-                const leg = { session: sid, endpoint: ep, ssrc, remoteIp: ip, remotePort: port }
-                const added = this.media.addLeg(leg)
-                if (!added.ok) this.#submit({ type: "legRefused", sid, ep, what: added.what })
-                return
+                const { sid: session, ep: endpoint, key, muted } = effect
+                const { ssrc, ip: remoteIp, port: remotePort, codec } = effect.leg
+                const leg = { session, endpoint, ssrc, remoteIp, remotePort, codec, keys: readLegKeys(key) }
+                this.data.post({ type: "addLeg", leg })
+                return this.data.post({ type: "mute", ssrc, on: muted })
             }
+            case "mute":
+                return this.data.post({ type: "mute", ssrc: effect.ssrc, on: effect.on })
             case "removeLeg":
-                this.media.removeLeg(effect.ssrc)
-                return
+                return this.data.post({ type: "removeLeg", ssrc: effect.ssrc })
             case "addLink": {
-                const { sid, peer, labelOut, labelIn } = effect
-                const added = this.media.addLink({ session: sid, peer, labelOut, labelIn })
-                if (!added.ok) this.#log.warn({ sid, peer, reason: added.what }, "no media on the link")
-                return
+                const { sid: session, peer, labelOut, labelIn } = effect
+                return this.data.post({ type: "addLink", treeLink: { session, peer, labelOut, labelIn } })
+            }
+            case "sessionKey": {
+                const { sid: session, key, mixers } = effect
+                const keys = key === undefined ? undefined : deriveSessionKeys(key, this.id, mixers)
+                return this.data.post({ type: "sessionKeys", session, keys })
             }
             case "removeLink":
-                this.media.removeLink(effect.sid, effect.peer)
-                return
+                return this.data.post({ type: "removeLink", session: effect.sid, peer: effect.peer })
             case "log":
                 return this.#log[effect.level](effect.details, effect.what)
         }

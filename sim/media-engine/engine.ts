@@ -11,11 +11,15 @@ import { randomInt } from "node:crypto"
 import { type Codec, type Encoder, soundRate } from "../../media/codec.ts"
 import { codecOfPayloadType } from "../../media/codecs.ts"
 import { JitterBuffer } from "../../media/jitter-buffer.ts"
+import type { LegKeys } from "../../media/leg-keys.ts"
 import { power, powerToDb } from "../../media/level.ts"
 import { loadOpus } from "../../media/opus.ts"
 import type { Outcome } from "../../media/outcome.ts"
 import { success } from "../../media/outcome.ts"
+import { isRtcp, reportBytesMax } from "../../media/rtcp.ts"
 import { RtpHeader, readRtp, rtpHeaderBytes, writeRtp } from "../../media/rtp.ts"
+import { RtpReports, reportIntervalMs } from "../../media/rtp-reports.ts"
+import { SrtpReceiver, SrtpSender, srtpTagBytes } from "../../media/srtp.ts"
 import { systemClock, Ticker } from "../../media/ticker.ts"
 import { openUdp, type UdpIo, type UdpRefusal } from "../../media/udp.ts"
 import { probeAnswers, probeAsks, probeBytes, readProbe, writeProbe } from "../../protocol/probe.ts"
@@ -52,9 +56,15 @@ export interface LegOptions {
     port: number
     payloadType: number
     frameMs: number
+    /** Undefined: the far side has given none, and nothing is sent in the clear. */
+    keys: LegKeys | undefined
 }
 
 interface Leg extends LegOptions {
+    sender: SrtpSender
+    receiver: SrtpReceiver
+    reports: RtpReports
+    reportAtMs: number
     codec: Codec
     encoder: Encoder
     jitter: JitterBuffer
@@ -152,20 +162,25 @@ export class Engine {
     /** Opens the leg in place of any other. What cannot be carried is lost at once, so that nobody waits for it. */
     open(options: LegOptions): void {
         this.close()
+        const { keys, ...rest } = options
         const { ssrc, port, payloadType, frameMs } = options
         const codec = codecOfPayloadType(payloadType)
-        const isCarried = this.io !== undefined && port !== 0 && codec?.framesMs.includes(frameMs)
+        const isCarried = this.io !== undefined && keys && port !== 0 && codec?.framesMs.includes(frameMs)
         const encoder = isCarried ? codec?.createEncoder() : undefined
         const jitter = codec && encoder ? newJitterBuffer(codec) : undefined
-        if (!codec || !encoder || !jitter?.canDecode) {
+        if (!codec || !encoder || !jitter?.canDecode || !keys) {
             encoder?.free()
-            this.options.log?.("leg refused", { ...options, running: this.io !== undefined })
+            this.options.log?.("leg refused", { ...rest, hasKeys: keys !== undefined, running: this.io !== undefined })
             this.options.onEvent({ type: "legLost", ssrc })
             return
         }
-        const packetBytes = rtpHeaderBytes + codec.payloadBytesMax
+        const packetBytes = rtpHeaderBytes + codec.payloadBytesMax + srtpTagBytes
         this.leg = {
             ...options,
+            sender: new SrtpSender(keys.toServer),
+            receiver: new SrtpReceiver(keys.toEndpoint),
+            reports: new RtpReports(codec.name, codec.clockRate, `engine@${this.options.ipAddress}`),
+            reportAtMs: 0,
             codec,
             encoder,
             jitter,
@@ -174,7 +189,8 @@ export class Engine {
             filled: 0,
             packets: Array.from({ length: packetBuffers }, () => Buffer.alloc(packetBytes)),
             sent: 0,
-            sequence: randomInt(65536),
+            // The first wrap must be one that the server can tell (RFC 3711, 3.3.1).
+            sequence: randomInt(32768),
             timestampStart: randomInt(2 ** 32),
             heardMs: systemClock.nowMs(),
             lost: false,
@@ -265,7 +281,20 @@ export class Engine {
         let bytes = silence.length
         if (this.muted && leg.frameMs === silenceMs) packet.set(silence, rtpHeaderBytes)
         else bytes = encoder.encode(frame, frame.length, packet, rtpHeaderBytes)
-        this.send(packet.subarray(0, rtpHeaderBytes + bytes), leg.ip, leg.port)
+        const nowMs = systemClock.nowMs()
+        leg.reports.sent(leg.ssrc, timestamp >>> 0, bytes, performance.timeOrigin + nowMs)
+        const length = leg.sender.protect(packet, rtpHeaderBytes + bytes)
+        if (length > 0) this.send(packet.subarray(0, length), leg.ip, leg.port)
+        if (nowMs >= leg.reportAtMs) this.report(leg, nowMs)
+    }
+
+    private report(leg: Leg, nowMs: number): void {
+        leg.reportAtMs = nowMs + reportIntervalMs * (0.9 + Math.random() / 5)
+        const packet = Buffer.alloc(reportBytesMax)
+        const { jitterMs } = leg.jitter.statistics()
+        const bytes = leg.reports.write(packet, leg.ssrc, jitterMs, performance.timeOrigin + nowMs)
+        const length = leg.sender.protectRtcp(packet, bytes)
+        if (length > 0) this.send(packet.subarray(0, length), leg.ip, leg.port)
     }
 
     private play(deadlineMs: number, piece: number): void {
@@ -296,14 +325,26 @@ export class Engine {
             return
         }
         const leg = this.leg
-        const isOurs = leg && leg.ip === ip && leg.port === port && readRtp(datagram, this.header)
-        if (!isOurs || this.header.payloadType !== leg.payloadType) {
+        if (leg?.ip !== ip || leg.port !== port) {
             this.refused++
             return
         }
+        if (isRtcp(datagram)) {
+            const taken = leg.receiver.unprotectRtcp(datagram)
+            if (typeof taken !== "number" || leg.reports.take(datagram, taken, performance.timeOrigin + atMs))
+                this.refused++
+            return
+        }
+        const taken = leg.receiver.unprotect(datagram)
+        const packet = typeof taken === "number" ? datagram.subarray(0, taken) : undefined
+        if (!packet || !readRtp(packet, this.header) || this.header.payloadType !== leg.payloadType) {
+            this.refused++
+            return
+        }
+        leg.reports.hear(this.header)
         leg.heardMs = atMs
         leg.lost = false
-        leg.jitter.push(datagram, this.header, atMs, Math.max(0, atMs - soundTicker.nextDeadlineMs))
+        leg.jitter.push(packet, this.header, atMs, Math.max(0, atMs - soundTicker.nextDeadlineMs))
     }
 
     private send(packet: Buffer, ip: string, port: number): void {

@@ -5,6 +5,7 @@
  * Never keeps a value of its own: read-only registers are filled when they are read.
  */
 
+import { readLegKeys } from "../../media/leg-keys.ts"
 import { intToIpv4, ipv4ToInt } from "../../protocol/text.ts"
 import type { Engine, EngineEvent } from "./engine.ts"
 import { jacdac, type Packet } from "./jacdac.ts"
@@ -13,7 +14,15 @@ export const mediaEngineClass = 0x1d4f8a10
 
 /** Codes of `services/media-engine.md`. */
 export const mediaEngineCodes = {
-    registers: { muted: 0x80, volume: 0x81, state: 0x180, address: 0x181, levels: 0x182, statistics: 0x183 },
+    registers: {
+        muted: 0x80,
+        volume: 0x81,
+        state: 0x180,
+        address: 0x181,
+        levels: 0x182,
+        statistics: 0x183,
+        codecs: 0x184,
+    },
     commands: { open: 0x80, close: 0x81, probe: 0x82, watch: 0x83 },
     events: { probed: 0x80, watchLost: 0x81, watchFound: 0x82, legLost: 0x83 },
 }
@@ -21,6 +30,8 @@ export const mediaEngineCodes = {
 const { registers, commands, events } = mediaEngineCodes
 const known = new Set(Object.values(commands))
 const u32 = 4294967295
+/** What the engine has, the best first. */
+const offered = "opus,pcmu"
 
 export class MediaEngineServer extends jacdac.JDServiceServer {
     constructor(
@@ -40,13 +51,15 @@ export class MediaEngineServer extends jacdac.JDServiceServer {
             const { sent, received, lost, late, concealed, jitterMs, delayMs } = engine.statistics()
             return [sent, received, lost, late, concealed, micros(jitterMs), micros(delayMs)]
         })
-        this.addUnpacked(commands.open, "u32 u32 u16 u8 u8", 12, ([ssrc, ip, port, payloadType, frameMs]) =>
+        this.addRegister(registers.codecs, [offered])
+        this.addUnpacked(commands.open, "u32 u32 u16 u8 u8", 12, ([ssrc, ip, port, payloadType, frameMs], rest) =>
             engine.open({
                 ssrc: ssrc!,
                 ip: intToIpv4(ip!),
                 port: port!,
                 payloadType: payloadType!,
                 frameMs: frameMs!,
+                keys: readLegKeys(Buffer.from(rest).toString("latin1")),
             }),
         )
         this.addCommand(commands.close, () => engine.close())
@@ -119,9 +132,15 @@ export class MediaEngineServer extends jacdac.JDServiceServer {
         register.on(jacdac.REGISTER_PRE_GET, () => register.setValues(values(), true))
     }
 
-    private addUnpacked(code: number, format: string, bytes: number, run: (values: number[]) => void): void {
+    private addUnpacked(
+        code: number,
+        format: string,
+        bytes: number,
+        run: (values: number[], rest: Uint8Array) => void,
+    ): void {
         this.addCommand(code, packet => {
-            if (packet.data.length >= bytes) run(jacdac.jdunpack<number[]>(packet.data.slice(0, bytes), format))
+            if (packet.data.length < bytes) return
+            run(jacdac.jdunpack<number[]>(packet.data.slice(0, bytes), format), packet.data.slice(bytes))
         })
     }
 

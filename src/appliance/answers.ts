@@ -42,11 +42,11 @@ candidates={re:i1~4294967295,list:l0~8{rs:t1~24,ip:t7~15,port:i1~65535,load:i0~1
 directory={re:i1~4294967295,list:l0~8{id:t1~24,name:t0~48,kind:o},next?:i0~65535}
 book={re:i1~4294967295,sid:t1~24,start:i0~32503680000,end:i0~32503680000}
 attach={re:i1~4294967295,load:i0~100}
-join={re:i1~4294967295,sid:t1~24,ip:t7~15,port:i1~65535,ssrc:i1~4294967295,pt:i0~127,frameMs:i10~60,people:i1~64}
+join={re:i1~4294967295,sid:t1~24,ip:t7~15,port:i1~65535,ssrc:i1~4294967295,pt:i0~127,frameMs:i10~60,people:i1~64,key:t80~80}
 `
 
 const messageNotes = `
-roster={sid:t1~24,people:i0~64}
+roster={sid:t1~24,people:i0~64,speaker?:t1~48,rec?:i0~1,loss?:i1~100}
 bye={sid?:t1~24,reason:o}
 refused={re:i1~4294967295,reason:o,what?:t0~64,who:o,next?:i0~32503680000}
 done={re:i1~4294967295}

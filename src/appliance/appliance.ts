@@ -106,7 +106,7 @@ export class Appliance {
                 if (where.peer === "group") this.agendaCame(value)
                 return
             case "roster":
-                if (this.isFromOwnServer(where.server) && value.sid === this.call.sid) this.call.people = value.people
+                if (this.isFromOwnServer(where.server) && value.sid === this.call.sid) this.call.rosterCame(value)
                 return
             case "bye":
                 if (this.isFromOwnServer(where.server)) this.bye(value.sid, value.reason)

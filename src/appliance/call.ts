@@ -4,7 +4,7 @@
  */
 
 import { limits } from "../../protocol/limits"
-import type { AgendaItem, JoinDone } from "../../protocol/messages"
+import type { AgendaItem, JoinDone, Roster } from "../../protocol/messages"
 import { ipv4ToInt } from "../../protocol/text"
 import type { Context } from "./context"
 import type { Link } from "./link"
@@ -24,6 +24,11 @@ export class Call {
     sid = ""
     title = ""
     people = 0
+    /** Who speaks, or spoke last; "" when nobody has. */
+    speaker = ""
+    isRecorded = false
+    /** Per cent that the network loses; 0: too little to speak of. */
+    loss = 0
     /** The session that a person is being reminded of. */
     reminder: AgendaItem | undefined
     remindedAtMs = 0
@@ -34,7 +39,7 @@ export class Call {
     private retryAtMs = -1
     private attempt = 0
     private verifiedAtMs = 0
-    /** Where the sound goes and comes from; "" when it is closed. */
+    /** The keys of the open leg, which name it, as each answer has others; "" when it is closed. */
     private leg = ""
     private dismissed: string[] = []
 
@@ -85,20 +90,26 @@ export class Call {
         const context = this.context
         const ip = ipv4ToInt(answer.ip)
         if (ip < 0) return this.notJoined("malformed", "maker", 0)
-        const { ssrc, port, pt, frameMs } = answer
-        const leg = `${ssrc} ${ip} ${port}`
-        this.people = answer.people
+        const { ssrc, port, pt, frameMs, key } = answer
+        this.rosterCame(answer)
         this.attempt = 0
-        if (leg !== this.leg) {
+        if (key !== this.leg) {
             // The microphone's state goes first: an open leg must never begin louder than it should.
             this.writeEngine()
-            context.effects.push({ type: "open", ssrc, ip, port, payloadType: pt, frameMs })
+            context.effects.push({ type: "open", ssrc, ip, port, payloadType: pt, frameMs, key })
         }
-        this.leg = leg
+        this.leg = key
         if (this.phase === Phase.InSession) return
         this.phase = Phase.InSession
         this.isRejoining = false
         context.effects.push({ type: "save", key: "session" })
+    }
+
+    rosterCame(roster: Partial<Roster>): void {
+        this.people = roster.people || 0
+        this.speaker = roster.speaker || ""
+        this.isRecorded = roster.rec === 1
+        this.loss = roster.loss || 0
     }
 
     notJoined(reason: string, who: string, nextSeconds: number): void {
@@ -201,7 +212,8 @@ export class Call {
         // Without an engine there is nowhere to send the sound to; its appearing tries again.
         if (!context.isMediaUp || context.mediaIp === "") return
         this.verifiedAtMs = context.nowMs
-        context.ask(this.link.serverId(), "join", { sid: this.sid, ip: context.mediaIp, port: context.mediaPort })
+        const { mediaIp, mediaPort, mediaCodecs } = context
+        context.ask(this.link.serverId(), "join", { sid: this.sid, ip: mediaIp, port: mediaPort, codecs: mediaCodecs })
     }
 
     private rejoin(): void {
@@ -234,7 +246,7 @@ export class Call {
         this.isRejoining = false
         this.retryAtMs = -1
         this.sid = ""
-        this.people = 0
+        this.rosterCame({ people: 0 })
     }
 
     private writeEngine() {

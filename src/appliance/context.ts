@@ -10,7 +10,7 @@ import { Requests } from "../requests"
 
 export type Effect =
     | { type: "publish"; topic: string; payload: string; retain: boolean }
-    | { type: "open"; ssrc: number; ip: number; port: number; payloadType: number; frameMs: number }
+    | { type: "open"; ssrc: number; ip: number; port: number; payloadType: number; frameMs: number; key: string }
     | { type: "close" }
     | { type: "probe"; tag: number; ip: number; port: number }
     /** Port 0 stops watching. */
@@ -53,6 +53,8 @@ export class Context {
     /** Where the media engine listens; "" while it is not known. */
     mediaIp = ""
     mediaPort = 0
+    /** What it can carry; undefined while it has not said. */
+    mediaCodecs: string | undefined
 
     /** `random` gives numbers in 0..1. */
     constructor(

@@ -137,6 +137,9 @@ export class Runner {
                 return appliance.call.legLost()
             case "muted":
                 return appliance.call.engineMuted(value)
+            case "codecs":
+                appliance.context.mediaCodecs = value
+                return
             case "address":
                 return appliance.mediaAddress(intToIpv4(value[0]), value[1])
         }
@@ -252,7 +255,14 @@ export class Runner {
             case "volume":
                 return await media.volume.write(effect.level)
             case "open":
-                return await media.open(effect.ssrc, effect.ip, effect.port, effect.payloadType, effect.frameMs)
+                return await media.open(
+                    effect.ssrc,
+                    effect.ip,
+                    effect.port,
+                    effect.payloadType,
+                    effect.frameMs,
+                    effect.key,
+                )
             case "close":
                 return await media.close()
             case "probe":
@@ -268,6 +278,7 @@ export class Runner {
         if (!media.isBound || nowMs < this.checkAtMs) return
         this.checkAtMs = nowMs + checkEngineMs
         // The answers come to `engineTells`.
+        await media.sendCommand(ds.MediaEngineCodes.RegCodecs)
         await media.sendCommand(ds.MediaEngineCodes.RegAddress)
         await media.sendCommand(ds.MediaEngineCodes.RegMuted)
     }

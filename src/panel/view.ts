@@ -84,8 +84,10 @@ function homeLines(appliance: Appliance): string[] {
                 "MENU stops",
             ]
         case Phase.InSession: {
-            const people = pair(`${call.people} in session`, microphone)
-            return [title, call.title, people, pair("CALL leaves", `vol ${call.volume}`)]
+            const people = call.speaker === "" ? `${call.people} in session` : `${call.people}: ${call.speaker}`
+            const name = pair(call.title, call.isRecorded ? "REC" : "")
+            const hint = call.loss > 0 ? `Network loses ${call.loss} %` : pair("CALL leaves", `vol ${call.volume}`)
+            return [title, name, pair(people, microphone), hint]
         }
         case Phase.Leaving:
             return [title, call.title, "Leaving ..."]

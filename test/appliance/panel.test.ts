@@ -99,6 +99,23 @@ describe("the panel", () => {
         assert.match(world.screen(), /2 in session +MUTED\nCALL leaves +vol 70/)
     })
 
+    test("shows in a session who speaks, that it is recorded, and what the network loses", () => {
+        const world = new World().ready()
+        world.agenda({ sid: "s1" })
+        world.press(Button.Call)
+        const roster = (more: object) => {
+            world.push(`rs/${world.appliance.link.serverId()}`, "roster", { sid: "s1", people: 3, ...more })
+            return world.screen()
+        }
+        assert.match(roster({}), /3 in session +\nCALL leaves/)
+        assert.match(roster({ speaker: "Room Ärger" }), /3: Room Ärger +\nCALL leaves/)
+        assert.match(roster({ speaker: "x".repeat(48), rec: 1 }), / +REC\n3: x{16} \n/)
+        assert.match(roster({ loss: 8 }), /3 in session +\nNetwork loses 8 %$/)
+        assert.match(roster({}), /3 in session +\nCALL leaves/)
+        world.press(Button.Mute)
+        assert.match(roster({ speaker: "Room B", rec: 1, loss: 100 }), /REC\n3: Room B +MUTED\nNetwork loses 100 %$/)
+    })
+
     test("cancels an own session and declines another's from the agenda", () => {
         const world = new World().ready()
         world.agenda({ sid: "s1", state: "scheduled", mine: 1 }, { sid: "s2", state: "scheduled" })

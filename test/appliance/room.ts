@@ -51,7 +51,16 @@ export class Room {
             attach: () => ({ load: 0 }),
             join: (body, server) => {
                 const { address, port } = this.#probes.get(server)!.address()
-                return { sid: body.sid, ip: address, port, ssrc: 4000000001, pt: 0, frameMs: 20, people: 2 }
+                return {
+                    sid: body.sid,
+                    ip: address,
+                    port,
+                    ssrc: 4000000001,
+                    pt: 0,
+                    frameMs: 20,
+                    people: 2,
+                    key: "k".repeat(80),
+                }
             },
             directory: () => ({
                 list: [

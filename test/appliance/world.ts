@@ -41,7 +41,10 @@ export class World {
                 list: ["11", "12", "13"].map(n => ({ rs: `rs-${n}`, ip: `127.0.1.${n}`, port: 7500, load: 0 })),
             }),
             attach: () => ({ load: 10 }),
-            join: body => ({ sid: body.sid, ip: "127.0.1.12", port: 7500, ssrc: 99, pt: 0, frameMs: 20, people: 2 }),
+            join: body => ({
+                ...{ sid: body.sid, ip: "127.0.1.12", port: 7500, ssrc: 99, pt: 0, frameMs: 20, people: 2 },
+                key: "k".repeat(80),
+            }),
             directory: () => ({
                 list: [
                     { id: "team", name: "Team", kind: "group" },

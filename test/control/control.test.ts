@@ -68,6 +68,19 @@ describe("the control API of a routing server", () => {
         await eventually(async () => (await linkTo(a, "rs-c"))?.up === true, "the link to be up again")
     })
 
+    test("tells what sound passes through it, by link and label, also in metrics", async () => {
+        const media = await a.media()
+        assert.ok(media.ok, JSON.stringify(media))
+        const { sessions, legs, links, transit, linkDatagrams, ticks } = media.value
+        assert.deepEqual({ sessions, legs, links, transit }, { sessions: 0, legs: [], links: [], transit: [] })
+        assert.deepEqual(linkDatagrams.map(({ peer }) => peer).sort(), ["rs-b", "rs-c"])
+        assert.equal(ticks.skipped, 0)
+        const metrics = await a.metrics()
+        assert.ok(metrics.ok)
+        assert.match(metrics.value, /parley_routing_link_datagrams_refused_total\{peer="rs-b",reason="late"\} \d/)
+        assert.match(metrics.value, /parley_routing_data_plane_heap_bytes [1-9]/)
+    })
+
     test("explains neighbours and routes in words, and sends echoes along them", async () => {
         const neighbours = await a.neighbours()
         assert.ok(neighbours.ok)

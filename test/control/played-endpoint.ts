@@ -5,7 +5,10 @@
 
 import { createSocket, type Socket } from "node:dgram"
 import { encodePcmu, pcmuPayloadType, pcmuSilence } from "../../media/g711.ts"
+import { readLegKeys } from "../../media/leg-keys.ts"
+import { isRtcp } from "../../media/rtcp.ts"
 import { RtpHeader, readRtp, rtpHeaderBytes, writeRtp } from "../../media/rtp.ts"
+import { SrtpReceiver, SrtpSender, srtpTagBytes } from "../../media/srtp.ts"
 import { Ticker } from "../../media/ticker.ts"
 import type { JoinDone } from "../../protocol/messages.ts"
 import { loopbackAddress } from "../support/addresses.ts"
@@ -29,6 +32,9 @@ export class PlayedEndpoint {
     readonly #ticker = new Ticker(packetMs)
     readonly #tone: Uint8Array
     readonly #header = new RtpHeader()
+    #sender: SrtpSender | undefined
+    #receiver: SrtpReceiver | undefined
+    #sequence = 0
     #requests = 0
     #place: JoinDone | undefined
     #onPacketOf: Record<"sound" | "silence", () => void> = { sound: () => {}, silence: () => {} }
@@ -66,6 +72,11 @@ export class PlayedEndpoint {
         const { verb, message } = await this.request(rs, "join", { sid, ip: this.#ip, port })
         if (verb !== "done") throw new Error(`${this.id} is refused: ${JSON.stringify(message)}`)
         this.#place = message as JoinDone
+        const keys = readLegKeys(this.#place.key)
+        if (!keys) throw new Error("the answer has no keys")
+        this.#sender = new SrtpSender(keys.toServer)
+        this.#receiver = new SrtpReceiver(keys.toEndpoint)
+        this.#sequence = 0
         this.#ticker.add(this)
         return this.#place
     }
@@ -103,11 +114,12 @@ export class PlayedEndpoint {
 
     /** Part of the ticker. */
     onTick(_deadlineMs: number, tick: number): void {
-        if (!this.#place) return
+        if (!this.#place || !this.#sender) return
         const { ssrc, ip, port } = this.#place
-        const packet = Buffer.alloc(rtpHeaderBytes + frameSamples, pcmuSilence)
-        writeRtp(packet, false, pcmuPayloadType, tick & 0xffff, tick * frameSamples, ssrc)
+        const packet = Buffer.alloc(rtpHeaderBytes + frameSamples + srtpTagBytes, pcmuSilence)
+        writeRtp(packet, false, pcmuPayloadType, this.#sequence++, tick * frameSamples, ssrc)
         if (this.isLoud) packet.set(this.#tone, rtpHeaderBytes)
+        this.#sender.protect(packet, rtpHeaderBytes + frameSamples)
         this.#socket.send(packet, port, ip)
     }
 
@@ -117,7 +129,10 @@ export class PlayedEndpoint {
         await this.party.end()
     }
 
-    #onPacket(packet: Buffer): void {
+    #onPacket(datagram: Buffer): void {
+        const taken = isRtcp(datagram) ? undefined : this.#receiver?.unprotect(datagram)
+        if (typeof taken !== "number") return
+        const packet = datagram.subarray(0, taken)
         if (!readRtp(packet, this.#header)) return
         let loud = 0
         for (let i = rtpHeaderBytes; i < packet.length; i++) if ((packet[i] & 0x7f) < 0x60) loud++

@@ -12,11 +12,17 @@ interface GroupEvents {
     reservation: [rs: string, report: ReservationReport, atMs: number]
 }
 
+/** No secret, as nothing here is. */
+function keyOf(sid: string): string {
+    return Buffer.alloc(32, sid).toString("base64")
+}
+
 export class PlayedGroup extends EventEmitter<GroupEvents> {
     /** What was heard last of each session's reservation. */
     readonly reports = new Map<string, ReservationReport>()
     readonly #party: TestParty
     readonly #pairs: readonly [string, string][]
+    readonly #sessions = new Map<string, ServerSession>()
     readonly #known = new Map<string, Omit<Peer, "static">>()
     #n = 0
 
@@ -42,13 +48,29 @@ export class PlayedGroup extends EventEmitter<GroupEvents> {
         return group
     }
 
-    /** Tells a session to these servers. */
+    /** Tells a session to these servers, with its key to those that process it. */
     async tell(servers: readonly string[], session: ServerSession): Promise<void> {
-        await Promise.all(servers.map(id => this.#party.publish(`parley/v1/rs/${id}/in/group/session`, session)))
+        this.#sessions.set(session.sid, session)
+        const mixers = this.#mixersOf(session)
+        const whole = { ...session, mixers, key: keyOf(session.sid) }
+        const tellOne = (id: string) =>
+            this.#party.publish(`parley/v1/rs/${id}/in/group/session`, mixers.includes(id) ? whole : session)
+        await Promise.all([...new Set([...servers, ...mixers])].map(tellOne))
+    }
+
+    /** Servers with members, the source, and those where the tree branches. */
+    #mixersOf({ sid, source, members }: ServerSession): string[] {
+        const mixers = new Set([source])
+        for (const { rs } of members) if (rs !== undefined) mixers.add(rs)
+        const tree = this.reports.get(sid)?.tree ?? []
+        const ends = tree.flatMap(({ rs, parent }) => [rs, parent])
+        for (const end of ends) if (ends.filter(other => other === end).length > 2) mixers.add(end)
+        return [...mixers].sort()
     }
 
     async endSession(servers: readonly string[], sid: string): Promise<void> {
         const message = { sid, reason: "ended" }
+        this.#sessions.delete(sid)
         await Promise.all(servers.map(id => this.#party.publish(`parley/v1/rs/${id}/in/group/end`, message)))
     }
 
@@ -83,7 +105,10 @@ export class PlayedGroup extends EventEmitter<GroupEvents> {
         const answered = this.#party.publish(`parley/v1/rs/${id}/in/group/done`, answer)
         answered.catch(() => {})
         if (verb === "reservation") {
+            const session = this.#sessions.get(message.sid)
+            const before = session && String(this.#mixersOf(session))
             this.reports.set(message.sid, message)
+            if (session && String(this.#mixersOf(session)) !== before) this.tell([], session).catch(() => {})
             this.emit("reservation", id, message, atMs)
         }
         if (verb !== "hello") return

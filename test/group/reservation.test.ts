@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import type { ReservationReport, ServerSession } from "../../protocol/servers.ts"
 import { policy } from "../../servers/group/core/model.ts"
+import { MediaKeys } from "../../servers/group/media-keys.ts"
 import { monday, outcome, sidOf, World } from "./world.ts"
 
 type Report = Partial<Omit<ReservationReport, "id">>
@@ -563,5 +564,53 @@ describe("the source of a session with servers that are left out", () => {
         // Nobody has enough: the best of those that have any.
         const poor = sidOf(other.book("a", "all", 0, 60))
         assert.equal(session(other, poor).source, "rs-a")
+    })
+})
+
+describe("the servers that process a session", () => {
+    const mixers = (message: ServerSession | undefined) => message?.mixers
+    /** rs-d has no members: the tree branches there. */
+    const branching = ["a", "b", "c"].flatMap(x =>
+        x === "a" ? [{ rs: "rs-d", parent: "rs-a" }] : [{ rs: `rs-${x}`, parent: "rs-d" }],
+    )
+
+    test("[claim 4] are told of each other and get the session's key; one in transit is told nothing", () => {
+        const { world, sid } = inSession()
+        world.servers("rs-a", "rs-b", "rs-c", "rs-d", "rs-e")
+        world.tell("rs", "rs-d", { boot: 1, on: 1 })
+        world.tell("rs", "rs-e", { boot: 1, on: 1 })
+        world.sent = []
+        const passing = [
+            { rs: "rs-e", parent: "rs-a" },
+            { rs: "rs-b", parent: "rs-e" },
+            { rs: "rs-c", parent: "rs-a" },
+        ]
+        report(world, "rs-a", sid, { state: "active", tree: passing })
+        assert.deepEqual(world.sent, [], "nothing has changed for those who process it, and rs-e does not")
+
+        report(world, "rs-a", sid, { state: "active", tree: branching })
+        const all = ["rs-a", "rs-b", "rs-c", "rs-d"]
+        for (const rs of all) assert.deepEqual(mixers(told(world, rs)), all, rs)
+        assert.equal(told(world, "rs-e"), undefined)
+        world.sent = []
+        report(world, "rs-a", sid, { state: "active", tree: passing })
+        for (const rs of ["rs-a", "rs-b", "rs-c"])
+            assert.deepEqual(mixers(told(world, rs)), ["rs-a", "rs-b", "rs-c"], rs)
+        assert.ok(told(world, "rs-d"), "it must hear that it has lost its key")
+        assert.equal(mixers(told(world, "rs-d")), undefined)
+    })
+
+    test("get a key that is the same after a restart, another for each session, and added for them alone", () => {
+        const secret = Buffer.alloc(32, 3)
+        const keys = new MediaKeys(secret)
+        assert.equal(Buffer.from(keys.of("s1"), "base64").length, 32)
+        assert.equal(keys.of("s1"), new MediaKeys(Buffer.from(secret)).of("s1"))
+        assert.notEqual(keys.of("s1"), keys.of("s2"))
+        assert.notEqual(keys.of("s1"), new MediaKeys(Buffer.alloc(32, 4)).of("s1"))
+        const message = { sid: "s1", mixers: ["rs-a"] }
+        const send = (to: string, verb = "session") => keys.addTo({ kind: "rs", to, verb, message }).message
+        assert.deepEqual(send("rs-a"), { ...message, key: keys.of("s1") })
+        assert.deepEqual(send("rs-b"), message)
+        assert.deepEqual(send("rs-a", "end"), message)
     })
 })

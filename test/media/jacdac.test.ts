@@ -12,6 +12,7 @@ import { ipv4ToInt } from "../../protocol/text.ts"
 import { createMediaEngine, type MediaEngineOptions } from "../../sim/media-engine/index.ts"
 import { jacdac } from "../../sim/media-engine/jacdac.ts"
 import { mediaEngineClass, mediaEngineCodes } from "../../sim/media-engine/server.ts"
+import { legKeys, legKeyText } from "./keys.ts"
 import { part, passes, rate, readSpeech, speechFile, startPlanes } from "./support.ts"
 
 const { registers, commands, events } = mediaEngineCodes
@@ -54,7 +55,7 @@ async function startBoard(context: TestContext, ip: string, options: Partial<Med
     return {
         engine,
         port: started.value.port,
-        command: (code: number, format = "", values: number[] = []) =>
+        command: (code: number, format = "", values: (number | string)[] = []) =>
             handle(code, format ? jacdac.jdpack(format, values) : new Uint8Array(0)),
         raw: handle,
         write: (code: number, ...bytes: number[]) => handle(jacdac.CMD_SET_REG | code, Uint8Array.from(bytes)),
@@ -79,7 +80,7 @@ async function startBoard(context: TestContext, ip: string, options: Partial<Med
     }
 }
 
-const openFormat = "u32 u32 u16 u8 u8"
+const openFormat = "u32 u32 u16 u8 u8 s"
 
 describe("the media engine over Jacdac", { concurrency: true }, () => {
     test("is what its specification says: registers, their sizes, commands and events", () => {
@@ -95,7 +96,7 @@ describe("the media engine over Jacdac", { concurrency: true }, () => {
                         packet.identifier,
                     ]),
             )
-        assert.deepEqual(named(["rw", "ro"]), registers)
+        assert.deepEqual(named(["rw", "ro", "const"]), registers)
         assert.deepEqual(named(["command"]), commands)
         assert.deepEqual(named(["event"]), events)
     })
@@ -114,7 +115,7 @@ describe("the media engine over Jacdac", { concurrency: true }, () => {
         const board = await startBoard(context, "127.9.31.1")
         const isMuted = async () =>
             (await board.read(registers.muted, "u8"))[0] === 1 && board.engine.statistics().muted
-        await board.command(commands.open, openFormat, [1, ipv4ToInt("127.9.31.9"), 7500, 0, 20])
+        await board.command(commands.open, openFormat, [1, ipv4ToInt("127.9.31.9"), 7500, 0, 20, legKeyText()])
         assert.deepEqual(await board.read(registers.state, "u8"), [1])
         await board.command(commands.close)
         await board.command(commands.close)
@@ -172,11 +173,11 @@ describe("the media engine over Jacdac", { concurrency: true }, () => {
 
     test("tells that a leg is lost after 2 s of silence, or at once when it cannot be carried", async context => {
         const board = await startBoard(context, "127.9.34.1")
-        await board.command(commands.open, openFormat, [9, ipv4ToInt("127.9.34.11"), 7500, 8, 20])
+        await board.command(commands.open, openFormat, [9, ipv4ToInt("127.9.34.11"), 7500, 8, 20, legKeyText()])
         assert.deepEqual(await board.event(events.legLost, "u32"), [9])
         assert.deepEqual(await board.read(registers.state, "u8"), [0])
         const startMs = performance.now()
-        await board.command(commands.open, openFormat, [10, ipv4ToInt("127.9.34.11"), 7500, 0, 20])
+        await board.command(commands.open, openFormat, [10, ipv4ToInt("127.9.34.11"), 7500, 0, 20, legKeyText()])
         assert.deepEqual(await board.event(events.legLost, "u32"), [10])
         const tookMs = performance.now() - startMs
         assert.ok(tookMs >= 1990 && tookMs < 6000, `${tookMs} ms`)
@@ -200,8 +201,15 @@ describe("the media engine over Jacdac", { concurrency: true }, () => {
             [1, a, "127.9.36.1"],
             [2, b, "127.9.36.2"],
         ] as const) {
-            plane!.plane.addLeg({ session: "s", endpoint: ip, ssrc, remoteIp: ip, remotePort: board.port })
-            await board.command(commands.open, openFormat, [ssrc, planeIp, plane!.port, 0, 20])
+            plane!.plane.addLeg({
+                session: "s",
+                endpoint: ip,
+                ssrc,
+                remoteIp: ip,
+                remotePort: board.port,
+                keys: legKeys(),
+            })
+            await board.command(commands.open, openFormat, [ssrc, planeIp, plane!.port, 0, 20, legKeyText()])
         }
         await a.write(registers.muted, 0)
         const output = join(folder, "b.wav")

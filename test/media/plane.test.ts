@@ -8,6 +8,7 @@ import { writeRtp } from "../../media/rtp.ts"
 import { probeAnswers, probeAsks, probeBytes, readProbe, writeProbe } from "../../protocol/probe.ts"
 import { dspUnitsOf } from "../../servers/routing/media/dsp-units.ts"
 import { eventually } from "../support/deadline.ts"
+import { legKeys, Protector, sessionKeys } from "./keys.ts"
 import { connect, startPlanes, type TestPlane } from "./support.ts"
 
 async function startSocket(context: TestContext, ip: string): Promise<Socket> {
@@ -72,14 +73,22 @@ describe("the media plane", () => {
         const member = await startSocket(context, "127.9.22.1")
         const stranger = await startSocket(context, "127.9.22.2")
         const remotePort = member.address().port
-        plane!.plane.addLeg({ session: "s", endpoint: "a", ssrc: 7, remoteIp: "127.9.22.1", remotePort })
+        plane!.plane.addLeg({
+            session: "s",
+            endpoint: "a",
+            ssrc: 7,
+            remoteIp: "127.9.22.1",
+            remotePort,
+            keys: legKeys(),
+        })
+        const said = Protector.ofEndpoint()
         stranger.send(rtp(7), plane!.port, plane!.ip)
         stranger.send(rtp(8), plane!.port, plane!.ip)
         stranger.send(Buffer.from("hello"), plane!.port, plane!.ip)
         await settled(stranger, plane!)
-        member.send(rtp(7), plane!.port, plane!.ip)
-        member.send(rtp(7, 8), plane!.port, plane!.ip)
-        member.send(rtp(7, 0, 1000), plane!.port, plane!.ip)
+        member.send(said.of(rtp(7)), plane!.port, plane!.ip)
+        member.send(said.of(rtp(7, 8)), plane!.port, plane!.ip)
+        member.send(said.of(rtp(7, 0, 1000)), plane!.port, plane!.ip)
         await settled(member, plane!)
         const { datagrams, legs } = plane!.plane.statistics()
         assert.equal(datagrams.wrongAddress, 1)
@@ -97,22 +106,23 @@ describe("the media plane", () => {
         const came = { member: 0, victim: 0 }
         member.on("message", datagram => (came.member += readProbe(datagram) ? 0 : 1))
         victim.on("message", datagram => (came.victim += readProbe(datagram) ? 0 : 1))
-        const leg = { session: "s", endpoint: "a", ssrc: 7 }
+        const leg = { session: "s", endpoint: "a", ssrc: 7, keys: legKeys() }
         const ofVictim = { ...leg, remoteIp: "127.9.26.2", remotePort: victim.address().port }
         const ofMember = { ...leg, remoteIp: "127.9.26.1", remotePort: member.address().port }
         const sent = () => plane!.plane.statistics().legs[0]!.sent
 
+        const said = Protector.ofEndpoint()
         plane!.plane.addLeg(ofVictim)
         // The right SSRC from elsewhere, a wrong one and a wrong payload from there prove nothing.
-        member.send(rtp(7), plane!.port, plane!.ip)
-        victim.send(rtp(8), plane!.port, plane!.ip)
-        victim.send(rtp(7, 8), plane!.port, plane!.ip)
+        member.send(said.of(rtp(7)), plane!.port, plane!.ip)
+        victim.send(said.of(rtp(8)), plane!.port, plane!.ip)
+        victim.send(said.of(rtp(7, 8)), plane!.port, plane!.ip)
         await settled(victim, plane!)
         await ticks(plane!, 5)
         assert.equal(sent(), 0)
 
         plane!.plane.addLeg(ofMember)
-        member.send(rtp(7), plane!.port, plane!.ip)
+        member.send(said.of(rtp(7)), plane!.port, plane!.ip)
         await once(member, "message", { signal: AbortSignal.timeout(30_000) })
         assert.ok(sent() > 0, "one packet from there opens it")
         plane!.plane.addLeg(ofVictim)
@@ -127,18 +137,25 @@ describe("the media plane", () => {
         const [plane] = await startPlanes(context, ["127.9.27.11"])
         const member = await startSocket(context, "127.9.27.1")
         const remotePort = member.address().port
-        plane!.plane.addLeg({ session: "s", endpoint: "a", ssrc: 7, remoteIp: "127.9.27.1", remotePort })
+        plane!.plane.addLeg({
+            session: "s",
+            endpoint: "a",
+            ssrc: 7,
+            remoteIp: "127.9.27.1",
+            remotePort,
+            keys: legKeys(),
+        })
         await ticks(plane!, 3)
         const [silent] = plane!.plane.silentLegs(40)
         assert.deepEqual([silent?.session, silent?.endpoint], ["s", "a"])
-        member.send(rtp(7), plane!.port, plane!.ip)
+        member.send(Protector.ofEndpoint().of(rtp(7)), plane!.port, plane!.ip)
         await settled(member, plane!)
         assert.deepEqual(plane!.plane.silentLegs(40_000), [])
     })
 
     test("refuses what it cannot hold, with what is wrong, and is idempotent for what it holds", async context => {
         const [plane] = await startPlanes(context, ["127.9.23.11"])
-        const leg = { session: "s", endpoint: "a", ssrc: 7, remoteIp: "127.9.23.1", remotePort: 5000 }
+        const leg = { session: "s", endpoint: "a", ssrc: 7, remoteIp: "127.9.23.1", remotePort: 5000, keys: legKeys() }
         assert.ok(plane!.plane.addLeg(leg).ok, "added")
         assert.ok(plane!.plane.addLeg({ ...leg, remotePort: 5001 }).ok, "moved")
         assert.equal(plane!.plane.dspUnitsUsed(), 1)
@@ -146,7 +163,14 @@ describe("the media plane", () => {
         assert.equal(!taken.ok && taken.code, "taken")
         assert.ok(plane!.plane.addLeg({ ...leg, ssrc: 9 }).ok, "the endpoint joins again")
         assert.equal(plane!.plane.dspUnitsUsed(), 1, "and its old leg is gone")
-        for (const wrong of [{ ssrc: 0 }, { ssrc: 1.5 }, { remoteIp: "::1" }, { remotePort: 0 }, { session: "" }]) {
+        for (const wrong of [
+            { ssrc: 0 },
+            { ssrc: 1.5 },
+            { remoteIp: "::1" },
+            { remotePort: 0 },
+            { session: "" },
+            { keys: undefined },
+        ]) {
             const refused = plane!.plane.addLeg({ ...leg, endpoint: "c", ssrc: 11, ...wrong })
             assert.equal(!refused.ok && refused.code, "malformed", JSON.stringify(wrong))
         }
@@ -155,9 +179,13 @@ describe("the media plane", () => {
         assert.ok(plane!.plane.addLink({ ...link, labelIn: 3 }).ok, "label replaced")
         const sameLabel = plane!.plane.addLink({ ...link, session: "t", labelIn: 3 })
         assert.equal(!sameLabel.ok && sameLabel.code, "taken")
-        plane!.plane.receiveFromLink("rs-b", 2, rtp(1))
-        assert.equal(plane!.plane.statistics().datagrams.unknownLabel, 1, "the old label is void")
         plane!.plane.receiveFromLink("rs-b", 3, rtp(1))
+        assert.equal(plane!.plane.statistics().datagrams.noKey, 1, "nothing is heard in the clear")
+        plane!.plane.setSessionKeys("s", sessionKeys("rs-a", ["rs-b"]))
+        const said = Protector.ofServer("rs-b")
+        plane!.plane.receiveFromLink("rs-b", 2, said.of(rtp(1)))
+        assert.equal(plane!.plane.statistics().datagrams.unknownLabel, 1, "the old label is void")
+        plane!.plane.receiveFromLink("rs-b", 3, said.of(rtp(1)))
         assert.equal(plane!.plane.statistics().links[0]!.received, 1)
         assert.equal(plane!.plane.dspUnitsUsed(), 2)
         assert.equal(plane!.plane.removeLink("s", "rs-b"), true)
@@ -171,15 +199,16 @@ describe("the media plane", () => {
         const [plane] = await startPlanes(context, ["127.9.28.11"])
         const member = await startSocket(context, "127.9.28.1")
         const remotePort = member.address().port
-        const leg = { session: "s", endpoint: "a", ssrc: 7, remoteIp: "127.9.28.1", remotePort }
+        const leg = { session: "s", endpoint: "a", ssrc: 7, remoteIp: "127.9.28.1", remotePort, keys: legKeys() }
+        const said = Protector.ofEndpoint()
         assert.ok(plane!.plane.addLeg({ ...leg, codec: "opus" }).ok, "added")
         const unknown = plane!.plane.addLeg({ ...leg, ssrc: 8, endpoint: "b", codec: "g729" as never })
         assert.equal(!unknown.ok && unknown.code, "malformed")
-        member.send(rtp(7), plane!.port, plane!.ip)
-        member.send(rtp(7, 111, 0), plane!.port, plane!.ip)
+        member.send(said.of(rtp(7)), plane!.port, plane!.ip)
+        member.send(said.of(rtp(7, 111, 0)), plane!.port, plane!.ip)
         const silence = rtp(7, 111, codecs.opus.silence.length)
         silence.set(codecs.opus.silence, 12)
-        member.send(silence, plane!.port, plane!.ip)
+        member.send(said.of(silence), plane!.port, plane!.ip)
         await settled(member, plane!)
         const { datagrams, legs } = plane!.plane.statistics()
         assert.deepEqual([datagrams.wrongPayload, datagrams.accepted], [2, 1])
@@ -190,7 +219,8 @@ describe("the media plane", () => {
         assert.deepEqual([plane!.plane.dspUnitsUsed(), plane!.plane.statistics().legs[0]!.received], [1, 0])
         const link = { session: "s", peer: "rs-b", labelOut: 1, labelIn: 2 }
         assert.ok(plane!.plane.addLink({ ...link, codec: "opus" }).ok, "linked")
-        plane!.plane.receiveFromLink("rs-b", 2, silence)
+        plane!.plane.setSessionKeys("s", sessionKeys("rs-a", ["rs-b"]))
+        plane!.plane.receiveFromLink("rs-b", 2, Protector.ofServer("rs-b").of(silence))
         assert.equal(plane!.plane.statistics().links[0]!.received, 1)
         assert.ok(plane!.plane.addLink(link).ok, "another codec")
         assert.equal(plane!.plane.dspUnitsUsed(), 2)
@@ -206,7 +236,14 @@ describe("the media plane", () => {
         )
         const member = await startSocket(context, "127.9.29.1")
         const remotePort = member.address().port
-        plane!.plane.addLeg({ session: "s", endpoint: "a", ssrc: 7, remoteIp: "127.9.29.1", remotePort })
+        plane!.plane.addLeg({
+            session: "s",
+            endpoint: "a",
+            ssrc: 7,
+            remoteIp: "127.9.29.1",
+            remotePort,
+            keys: legKeys(),
+        })
         plane!.plane.addLink({ session: "s", peer: "rs-b", labelOut: 1, labelIn: 2 })
         let number = 0
         /** Speaks from one of them until `isDone`, in packets that follow each other. */
@@ -221,7 +258,9 @@ describe("the media plane", () => {
             await eventually(isDone, "the speaker")
             clearInterval(timer)
         }
-        const fromLeg = (packet: Buffer) => member.send(packet, plane!.port, plane!.ip)
+        const [said, toldBy] = [Protector.ofEndpoint(), Protector.ofServer("rs-b")]
+        plane!.plane.setSessionKeys("s", sessionKeys("rs-a", ["rs-b"]))
+        const fromLeg = (packet: Buffer) => member.send(said.of(packet), plane!.port, plane!.ip)
         await speak(fromLeg, () => told.length > 0)
         assert.deepEqual(told[0], ["s", "a", undefined])
         assert.equal(plane!.plane.setMuted(7, true), true)
@@ -229,7 +268,7 @@ describe("the media plane", () => {
         await speak(fromLeg, () => plane!.plane.statistics().legs[0]!.levelDb === -127)
         assert.equal(plane!.plane.statistics().legs[0]!.muted, true)
         await speak(
-            packet => plane!.plane.receiveFromLink("rs-b", 2, packet),
+            packet => plane!.plane.receiveFromLink("rs-b", 2, toldBy.of(packet)),
             () => told.some(([, , peer]) => peer === "rs-b"),
         )
     })
@@ -249,7 +288,14 @@ describe("the media plane", () => {
         const [plane, other] = await startPlanes(context, ["127.9.25.11", "127.9.25.12"])
         const member = await startSocket(context, "127.9.25.1")
         const remotePort = member.address().port
-        plane!.plane.addLeg({ session: "s", endpoint: "a", ssrc: 7, remoteIp: "127.9.25.1", remotePort })
+        plane!.plane.addLeg({
+            session: "s",
+            endpoint: "a",
+            ssrc: 7,
+            remoteIp: "127.9.25.1",
+            remotePort,
+            keys: legKeys(),
+        })
         connect("s", plane!, other!, 10)
         const shape = () => {
             const { sessions, legs, links, dspUnitsUsed } = plane!.plane.statistics()

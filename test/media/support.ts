@@ -14,6 +14,7 @@ import { raisePriority } from "../../media/priority.ts"
 import { parseWav } from "../../media/wav.ts"
 import { MediaPlane, type MediaPlaneOptions } from "../../servers/routing/media/plane.ts"
 import { Engine, type EngineEvent } from "../../sim/media-engine/engine.ts"
+import { legKeys, sessionKeys } from "./keys.ts"
 
 // Test files run side by side on few processors: what is measured here is Parley, not the queue for them.
 raisePriority()
@@ -89,6 +90,10 @@ export interface TestPlane {
     port: number
 }
 
+let keysGiven = 0
+/** Of all planes of this process: whoever links them shares keys with all. */
+const allIps: string[] = []
+
 /** Planes on these addresses; every two of them can exchange packets of links. */
 export async function startPlanes(
     context: Closing,
@@ -97,6 +102,7 @@ export async function startPlanes(
     onSpeaker?: MediaPlaneOptions["onSpeaker"],
 ): Promise<TestPlane[]> {
     const planes: TestPlane[] = []
+    allIps.push(...ips)
     for (const ip of ips) {
         const plane = new MediaPlane({
             ip,
@@ -118,6 +124,8 @@ export async function startPlanes(
 
 /** A link of the session's tree between two planes, with its labels. */
 export function connect(session: string, a: TestPlane, b: TestPlane, label: number, codec: CodecName = "pcmu"): void {
+    a.plane.setSessionKeys(session, sessionKeys(a.ip, allIps))
+    b.plane.setSessionKeys(session, sessionKeys(b.ip, allIps))
     assert.ok(a.plane.addLink({ session, peer: b.ip, labelOut: label, labelIn: label + 1, codec }).ok, "linked")
     assert.ok(b.plane.addLink({ session, peer: a.ip, labelOut: label + 1, labelIn: label, codec }).ok, "linked back")
 }
@@ -131,10 +139,12 @@ export function join(
     codec: CodecName = "pcmu",
 ): void {
     const { ip, port } = member
-    const leg = { session, endpoint: ip, ssrc, remoteIp: ip, remotePort: port, codec }
+    // New ones at each join, as a server gives them.
+    const keys = legKeys(++keysGiven)
+    const leg = { session, endpoint: ip, ssrc, remoteIp: ip, remotePort: port, codec, keys }
     assert.ok(plane.plane.addLeg(leg).ok, "leg added")
     const { payloadType } = codecs[codec]
-    member.engine.open({ ssrc, ip: plane.ip, port: plane.port, payloadType, frameMs: 20 })
+    member.engine.open({ ssrc, ip: plane.ip, port: plane.port, payloadType, frameMs: 20, keys })
 }
 
 /** Real time passes: the media under test run by the clock. */

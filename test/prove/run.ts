@@ -71,6 +71,20 @@ const proofs: Record<string, Proof> = {
             return routeChangesPerPairAndHour < 3 ? "" : `${routeChangesPerPairAndHour} route changes a pair and hour`
         },
     },
+    datagrams: {
+        what: "hostile datagrams neither end a routing server nor take its memory, nor harm a conversation beside them",
+        count: 10_000_000,
+        async run(count, seed, progress) {
+            const { proveDatagrams, wrongWithDatagrams } = await import("./datagrams.ts")
+            const figures = await proveDatagrams({ count, seed, progress })
+            const what = wrongWithDatagrams(figures)
+            if (what) progress(what)
+            return { ...figures, broken: what ? 1 : 0 }
+        },
+        wrong({ broken }) {
+            return broken === 0 ? "" : "a datagram did harm, as told above"
+        },
+    },
     fuzz: {
         what: "hostile byte streams and messages do not bring the firmware down",
         count: 100_000,

@@ -133,12 +133,12 @@ describe("a join", () => {
             [
                 "done",
                 {
-                    ...{ re: 2, sid: "s1", ip: "127.0.1.11", port: 7500, ssrc: leg.ssrc },
-                    ...{ pt: 0, frameMs: 20, people: 1 },
+                    ...{ re: 2, sid: "s1", ip: "127.0.1.11", port: 7500, ssrc: leg.leg.ssrc },
+                    ...{ pt: 0, frameMs: 20, people: 1, key: leg.key },
                 },
             ],
         ])
-        assert.ok(leg.ssrc > 0)
+        assert.ok(leg.leg.ssrc > 0)
         assert.equal(requests(effects, "joined").length, 1)
     })
 
@@ -513,7 +513,7 @@ describe("a session's tree", () => {
         const destinations = [{ rs: "rs-b", dspUnits: 1 }]
         assert.deepEqual(wish, {
             type: "wish",
-            wish: { sid: "s1", version: 1, destinations, bandwidthKbps: 96, dspUnits: 1 },
+            wish: { sid: "s1", version: 1, destinations, bandwidthKbps: 102, dspUnits: 1 },
         })
         assert.deepEqual(wishes(play.session({ n: 2, members, source: "rs-b" })), [{ type: "drop", sid: "s1" }])
         assert.deepEqual(wishes(play.session({ n: 3, members, state: "scheduled" })), [{ type: "drop", sid: "s1" }])
@@ -659,7 +659,7 @@ describe("under random events", () => {
                 for (const request of open.keys())
                     if (request.startsWith(`${ep} `) && request !== asked) open.delete(request)
             for (const effect of effects) {
-                if (effect.type === "addLeg") legs.add(effect.ssrc)
+                if (effect.type === "addLeg") legs.add(effect.leg.ssrc)
                 if (effect.type === "removeLeg") assert.ok(legs.delete(effect.ssrc), `seed ${seed}: removed twice`)
                 if (effect.type === "toEndpoint" && "re" in effect.message)
                     open.delete(`${effect.ep} ${effect.message.re}`)
@@ -674,5 +674,147 @@ describe("under random events", () => {
                 assert.ok(play.nowMs - atMs <= 3100, `seed ${seed}: ${request} without an answer`)
             play.effects.length = 0
         }
+    })
+})
+
+describe("the key of a session", () => {
+    const key = Buffer.alloc(32, 1).toString("base64")
+
+    test("reaches the media plane with those who share it, once, and is taken back with it or with the session", () => {
+        const play = new Play()
+        const mixers = ["rs-a", "rs-b"]
+        const given = of(play.session({ key, mixers }), "sessionKey")
+        assert.deepEqual(given, [{ type: "sessionKey", sid: "s1", key, mixers }])
+        assert.deepEqual(of(play.session({ n: 2, key, mixers }), "sessionKey"), [])
+        assert.deepEqual(of(play.session({ n: 3, key, mixers: ["rs-a"] }), "sessionKey").length, 1)
+        assert.equal(of(play.session({ n: 4 }), "sessionKey")[0]?.key, undefined)
+        play.session({ n: 5, key, mixers })
+        const ended = of(play.group({ verb: "end", message: { sid: "s1", reason: "ended" } }), "sessionKey")
+        assert.deepEqual(ended, [{ type: "sessionKey", sid: "s1", key: undefined, mixers: [] }])
+    })
+
+    test("is in no log, and neither is the key of a leg", () => {
+        const play = new Play()
+        play.session({ key, mixers: ["rs-a"] })
+        play.attach("ep-a")
+        const [leg] = of(play.join("ep-a"), "addLeg")
+        play.feed({ type: "legRefused", sid: "s1", ep: "ep-a", what: "no room" })
+        const logs = JSON.stringify(of(play.effects, "log"))
+        assert.ok(logs.length > 2)
+        assert.equal(logs.includes(key) || logs.includes(leg.key), false)
+    })
+})
+
+describe("what an endpoint's media engine has", () => {
+    test("is used, the best first; a poorer one where the units do not suffice", () => {
+        const codecOf = (units: number, codecs?: string) => {
+            const play = new Play("rs-a", units)
+            play.session()
+            play.attach("ep-a")
+            const message = { id: 2, sid: "s1", ip: "127.0.2.1", port: 5004, ...(codecs ? { codecs } : {}) }
+            const effects = play.ask("ep-a", { verb: "join", message })
+            const [[verb, answer]] = told(effects, "ep-a") as [[string, { pt?: number; reason?: string }]]
+            return verb === "done" ? answer.pt : answer.reason
+        }
+        assert.equal(codecOf(100, "opus,pcmu"), 111)
+        assert.equal(codecOf(100, "pcmu,opus"), 0)
+        assert.equal(codecOf(100, "g722,opus"), 111)
+        assert.equal(codecOf(100), 0)
+        assert.equal(codecOf(1, "opus,pcmu"), 0, "one unit is enough for PCMU")
+        assert.equal(codecOf(1, "opus"), "no-dsp")
+        assert.equal(codecOf(0, "opus,pcmu"), "no-dsp")
+        assert.equal(codecOf(100, "g722"), "unsupported")
+    })
+
+    test("new keys come with each join, and mute is passed on to the media plane", () => {
+        const play = new Play()
+        play.session()
+        play.attach("ep-a")
+        const [first] = of(play.join("ep-a"), "addLeg")
+        assert.equal(first.muted, false)
+        const message = { id: 9, sid: "s1", ip: "127.0.2.1", port: 5004 }
+        const [again] = of(play.ask("ep-a", { verb: "join", message }), "addLeg")
+        assert.notEqual(again.key, first.key)
+        assert.equal(again.leg.ssrc, first.leg.ssrc)
+        const state = { boot: 1, on: 1, rs: "rs-a", sid: "s1" }
+        const say = (muted: number) =>
+            of(play.feed({ type: "endpointState", ep: "ep-a", state: { ...state, muted } }), "mute")
+        assert.deepEqual(say(1), [{ type: "mute", ssrc: first.leg.ssrc, on: true }])
+        assert.deepEqual(say(1), [])
+        assert.equal(of(play.ask("ep-a", { verb: "join", message: { ...message, id: 10 } }), "addLeg")[0].muted, true)
+        assert.deepEqual(say(0), [{ type: "mute", ssrc: first.leg.ssrc, on: false }])
+    })
+})
+
+describe("the roster", () => {
+    const two = { members: [member("ep-a", "rs-a"), { ...member("ep-b", "rs-b"), name: "Room B" }] }
+    const joined = (units = 8) => {
+        const play = new Play("rs-a", units)
+        play.session(two)
+        play.attach("ep-a")
+        play.join("ep-a")
+        play.tree([["rs-b", 1, 2]])
+        play.count("rs-b", 1)
+        return play
+    }
+    const rosters = (effects: Effect[]) => told(effects, "ep-a").map(([, message]) => message)
+    const speaks = (play: Play, endpoint?: string, peer?: string) =>
+        play.feed({ type: "speaker", sid: "s1", speaking: { endpoint, peer } })
+
+    test("names who speaks, here or behind a link, no faster than a panel should redraw", () => {
+        const play = joined()
+        play.pass(1000)
+        const mine = play.session({ ...two, n: 2 }).length
+        assert.ok(mine >= 0)
+        assert.deepEqual(rosters(speaks(play, "ep-a")), [{ sid: "s1", people: 2, speaker: "ep-a" }])
+        play.feed({ type: "control", peer: "rs-b", message: { k: "count", sid: "s1", people: 1, speaker: "ep-b" } })
+        assert.deepEqual(rosters(speaks(play, undefined, "rs-b")), [], "not yet")
+        assert.deepEqual(rosters(play.pass(1000)), [{ sid: "s1", people: 2, speaker: "Room B" }])
+        assert.deepEqual(rosters(play.pass(5000)), [], "once")
+    })
+
+    test("is told on along the tree: by who mixes, and in transit what the other side says", () => {
+        const counts = (effects: Effect[]) => of(effects, "control").map(({ peer, message }) => [peer, message.speaker])
+        const play = joined()
+        assert.deepEqual(counts(speaks(play, "ep-a")), [["rs-b", "ep-a"]])
+        play.feed({ type: "control", peer: "rs-b", message: { k: "count", sid: "s1", people: 1, speaker: "ep-b" } })
+        assert.deepEqual(counts(speaks(play, undefined, "rs-b")), [["rs-b", undefined]], "nobody on this side")
+
+        const between = new Play("rs-t")
+        between.tree(
+            [
+                ["rs-a", 1, 2],
+                ["rs-b", 3, 4],
+            ],
+            "s1",
+            true,
+        )
+        const passed = between.feed({
+            ...{ type: "control", peer: "rs-a" },
+            message: { k: "count", sid: "s1", people: 1, speaker: "ep-a" },
+        })
+        assert.deepEqual(counts(passed), [["rs-b", "ep-a"]])
+    })
+
+    test("says what the network loses once it is worth a word, and when it is well again", () => {
+        const play = joined()
+        const loses = (lossPercent: number) => {
+            play.pass(1000)
+            return rosters(play.feed({ type: "legQuality", sid: "s1", ep: "ep-a", lossPercent }))
+        }
+        assert.deepEqual(loses(2.9), [])
+        assert.deepEqual(loses(8.2), [{ sid: "s1", people: 2, loss: 8 }])
+        assert.deepEqual(loses(9.1), [], "about the same")
+        assert.deepEqual(loses(12), [{ sid: "s1", people: 2, loss: 12 }])
+        assert.deepEqual(loses(1.5), [{ sid: "s1", people: 2 }])
+    })
+
+    test("says that the session is recorded, and everything anew to whoever joins again", () => {
+        const play = joined()
+        play.pass(1000)
+        assert.deepEqual(rosters(play.session({ ...two, n: 3, rec: 1 })), [{ sid: "s1", people: 2, rec: 1 }])
+        const message = { id: 40, sid: "s1", ip: "127.0.2.1", port: 5004 }
+        const again = rosters(play.ask("ep-a", { verb: "join", message }))
+        assert.deepEqual(again.at(-1), { sid: "s1", people: 2, rec: 1 })
     })
 })

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, describe, test } from "node:test"
 import { connect as connectTls } from "node:tls"
+import { linkVersion } from "../../protocol/link.ts"
 import { createIdentity, type Identity, loadIdentity } from "../../servers/routing/link/identity.ts"
 import { LinkSet } from "../../servers/routing/link/link-set.ts"
 import { secureOptions } from "../../servers/routing/link/meeting.ts"
@@ -262,7 +263,7 @@ describe("a link between two routing servers", () => {
         const a = await start("rs-a", "127.10.7.1")
         await a.links.close()
         b.links.setPeers([asPeer(a)])
-        const greet = { k: "greet", v: 1, rs: "rs-a", boot: 1 }
+        const greet = { k: "greet", v: linkVersion, rs: "rs-a", boot: 1 }
         const { frame } = await import("../../servers/routing/link/frames.ts")
         const flood = Buffer.concat(Array.from({ length: 2500 }, () => frame({ k: "unbind", sid: "s" })!))
         const bad: [string, Buffer][] = [
@@ -271,7 +272,7 @@ describe("a link between two routing servers", () => {
             ["not CBOR", Buffer.from([0, 0, 0, 3, 0xff, 0xff, 0xff])],
             ["a huge list", Buffer.from([0, 0, 0, 8, 0xa1, 0x61, 0x6b, 0x9a, 0x05, 0xff, 0xff, 0xff])],
             ["wrong greeting", frame({ ...greet, rs: "rs-c" })!],
-            ["wrong version", frame({ ...greet, v: 2 })!],
+            ["wrong version", frame({ ...greet, v: linkVersion + 1 })!],
             ["no greeting", frame({ k: "bind", sid: "s", label: 1 })!],
             ["flood", Buffer.concat([frame(greet)!, flood])],
         ]

@@ -98,9 +98,7 @@ export class Network {
             [a, b],
             [b, a],
         ])
-            this.servers
-                .get(one)
-                ?.underlay.set(this.#hellos.get(other)?.ip ?? other, { ...noConditions, ...conditions })
+            this.servers.get(one)?.emulate(this.#hellos.get(other)?.ip ?? other, { ...noConditions, ...conditions })
     }
 
     cut(a: string, b: string): void {

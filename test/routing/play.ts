@@ -9,6 +9,8 @@ import type { Branch } from "../../servers/routing/reservation/model.ts"
 
 export class Play {
     nowMs = 1000
+    /** Keys given out so far. */
+    keys = 0
     readonly state: State
     readonly effects: Effect[] = []
     /** Whether every wish for a tree comes true at once, as far as the core is told. */
@@ -20,6 +22,7 @@ export class Play {
             { id, ...ports, fingerprint: "f".repeat(64), boot, dspUnits },
             42,
             new Ledger(() => 0, dspUnits),
+            () => `key-${++this.keys}`.padEnd(80, "A"),
         )
     }
 

@@ -6,11 +6,14 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { pcmuPayloadType } from "../../media/g711.ts"
+import { readLegKeys } from "../../media/leg-keys.ts"
+import { isRtcp } from "../../media/rtcp.ts"
 import type { JoinDone } from "../../protocol/messages.ts"
 import { readProbe, writeProbe } from "../../protocol/probe.ts"
 import type { Peer } from "../../protocol/servers.ts"
 import type { RunningBroker } from "../../servers/broker/broker.ts"
 import { startRoutingServer } from "../../servers/routing/main.ts"
+import { endpointReceiver, Protector } from "../media/keys.ts"
 import { freePort, loopbackAddress } from "../support/addresses.ts"
 import { type Enrolled, enrolParties, startEmbeddedBroker } from "../support/broker.ts"
 import { type Child, startScript } from "../support/child.ts"
@@ -112,7 +115,9 @@ describe("the routing servers of a system", () => {
             { ep: "ep-a", name: "A", rs: "rs-a" },
             { ep: "ep-b", name: "B", rs: "rs-b" },
         ]
-        const session = { sid: "s1", n: 1, state: "open", source: "rs-b", end: Math.ceil(Date.now() / 1000) + 3600 }
+        const protection = { mixers: ["rs-a", "rs-b"], key: Buffer.alloc(32, 7).toString("base64") }
+        const end = Math.ceil(Date.now() / 1000) + 3600
+        const session = { sid: "s1", n: 1, state: "open", source: "rs-b", end, ...protection }
         for (const id of ["rs-a", "rs-b"])
             await group.publish(`parley/v1/rs/${id}/in/group/session`, { ...session, members })
 
@@ -140,17 +145,25 @@ describe("the routing servers of a system", () => {
         assert.deepEqual(await a.endpoint.nextJson("parley/v1/ep/ep-a/in/rs/rs-a/roster"), { sid: "s1", people: 2 })
 
         // What A says is heard at B: RTP with a loud tone in, RTP that is not silence out.
+        const hears = endpointReceiver(readLegKeys(b.place.key))
         const heard = new Promise<void>(done =>
-            b.socket.on("message", packet => packet.subarray(12).some(byte => (byte & 0x7f) < 0x60) && done()),
+            b.socket.on("message", packet => {
+                const bytes = isRtcp(packet) ? undefined : hears.unprotect(packet)
+                if (typeof bytes !== "number") return
+                if (packet.subarray(12, bytes).some(byte => (byte & 0x7f) < 0x60)) done()
+            }),
         )
         let sequence = 0
+        const protectors = new Map(
+            [a, b].map(({ socket, place }) => [socket, Protector.ofEndpoint(readLegKeys(place.key))]),
+        )
         const say = ({ socket, place }: { socket: Socket; place: JoinDone }, sound: Buffer) => {
             const packet = Buffer.alloc(172, sound)
             packet.writeUInt16BE(0x8000 | pcmuPayloadType, 0)
             packet.writeUInt16BE(sequence, 2)
             packet.writeUInt32BE(160 * sequence, 4)
             packet.writeUInt32BE(place.ssrc, 8)
-            socket.send(packet, place.port, place.ip)
+            socket.send(protectors.get(socket)!.of(packet), place.port, place.ip)
         }
         const speaking = setInterval(() => {
             say(a, Buffer.from([0x00, 0x80]))

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { after, describe, test } from "node:test"
 import { readRouted, routedAsks, routedTtl, writeRouted } from "../../protocol/routed.ts"
+import { LocalData } from "../../servers/routing/data/local.ts"
 import type { Route } from "../../servers/routing/route/routing-table.ts"
 import { Forwarder } from "../../servers/routing/transit/forwarder.ts"
 import { Transit } from "../../servers/routing/transit/transit.ts"
@@ -19,7 +20,9 @@ describe("transit", () => {
         const [a, b, c] = await Promise.all(["rs-a", "rs-b", "rs-c"].map(id => net.add(id)))
         await net.settled()
         const [fromA, fromC] = [101, 103]
-        const set = b.transit.set("s1", [
+        assert.ok(b.data instanceof LocalData)
+        const { transit, media } = b.data.plane
+        const set = transit.set("s1", [
             { peer: "rs-a", labelIn: fromA, labelOut: 11 },
             { peer: "rs-c", labelIn: fromC, labelOut: 33 },
         ])
@@ -34,12 +37,12 @@ describe("transit", () => {
         const atA = new Promise<[string, number, Buffer]>(resolve => a.links.once("media", (...all) => resolve(all)))
         assert.ok(c.links.sendMedia("rs-b", fromC, sent))
         assert.deepEqual((await within(atA, "the packet at A")).slice(0, 2), ["rs-b", 11])
-        assert.equal(b.media.dspUnitsUsed(), 0)
-        assert.deepEqual(b.media.statistics().datagrams.unknownLabel, 0)
-        assert.deepEqual(b.transit.counters, { packets: 2, copies: 2, notSent: 0 })
+        assert.equal(media.dspUnitsUsed(), 0)
+        assert.deepEqual(media.statistics().datagrams.unknownLabel, 0)
+        assert.deepEqual(transit.counters, { packets: 2, copies: 2, notSent: 0 })
 
-        assert.equal(b.transit.remove("s1"), true)
-        assert.equal(b.transit.forward("rs-a", fromA, sent), false)
+        assert.equal(transit.remove("s1"), true)
+        assert.equal(transit.forward("rs-a", fromA, sent), false)
     })
 
     test("copies to every other link of the session, and refuses what cannot be", () => {

@@ -36,6 +36,8 @@ export interface ChildOptions {
     env?: NodeJS.ProcessEnv
     cwd?: string
     readyMs?: number
+    /** "pipe": the test writes to `process.stdin`. */
+    stdin?: "ignore" | "pipe"
     /** For a program that prints no ready line: asked again and again until it gives what `ready` shall be. */
     probe?: () => Promise<Ready | undefined>
     /** What makes a line of standard output the ready line; the default: JSON with `ready: true`. */
@@ -59,7 +61,7 @@ export async function startChild(command: string, words: string[], options: Chil
     const child = spawn(command, words, {
         cwd: options.cwd,
         env: options.env ?? process.env,
-        stdio: ["ignore", "pipe", "pipe"],
+        stdio: [options.stdin ?? "ignore", "pipe", "pipe"],
     })
     living.add(child)
     let stderr = ""

@@ -4,7 +4,7 @@
  */
 
 import { limits } from "../../../protocol/limits.ts"
-import type { ServerSession } from "../../../protocol/servers.ts"
+import { type ServerSession, serverLimits } from "../../../protocol/servers.ts"
 import { agendaMessage, agendaOf } from "./agenda.ts"
 import { attachedTo, memberServers } from "./members.ts"
 import type { Context, Send, SessionRow, State } from "./model.ts"
@@ -97,16 +97,34 @@ function pushSession(state: State, sid: string, context: Context, sends: Send[])
     ensureSource(state, session, context)
     if (!session.source) return
     const body = sessionBody(state, session, servers)
-    const content = JSON.stringify(body)
-    const online = [...new Set([...servers.keys(), session.source])].filter(id => state.live.servers.get(id)?.on === 1)
+    const mixers = mixersOf(state, session, servers)
+    const content = JSON.stringify({ ...body, mixers })
+    const online = [...new Set([...servers.keys(), session.source, ...mixers])].filter(
+        id => state.live.servers.get(id)?.on === 1,
+    )
     // Servers that have no members any more must hear that, too.
     const receivers = new Set(content === told.content ? [] : told.servers)
     for (const server of online) if (content !== told.content || !told.servers.has(server)) receivers.add(server)
     state.live.told.set(sid, { content, servers: new Set(online) })
     if (receivers.size === 0) return
     const message: ServerSession = { sid, n: nextVersion(state, context), ...body }
-    for (const server of receivers)
-        sends.push({ kind: "rs", to: server, verb: "session", message: { ...message }, replaces: `session:${sid}` })
+    for (const server of receivers) {
+        const whole = mixers.includes(server) ? { ...message, mixers } : { ...message }
+        sends.push({ kind: "rs", to: server, verb: "session", message: whole, replaces: `session:${sid}` })
+    }
+}
+
+/** The servers that process the session: with members, unless they are left out, and where the tree branches [claim 4]. */
+function mixersOf(state: State, session: SessionRow, servers: Map<string, number>): string[] {
+    const reservation = state.live.reservations.get(session.id)
+    const mixers = new Set([session.source])
+    for (const server of servers.keys()) if (!reservation?.unreached.has(server)) mixers.add(server)
+    const links = new Map<string, number>()
+    for (const { rs, parent } of reservation?.held ?? [])
+        for (const end of [rs, parent]) links.set(end, (links.get(end) ?? 0) + 1)
+    for (const [server, count] of links)
+        if (count > 2 && state.durable.servers.has(server) && mixers.size < serverLimits.mixers) mixers.add(server)
+    return [...mixers].sort()
 }
 
 function endMessage(session: SessionRow, server: string): Send {

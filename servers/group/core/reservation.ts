@@ -38,6 +38,8 @@ export function takeReservation(
     const isOld = before !== undefined && ep < before.ep && stands !== "active"
     if (isOld || (before && isDeepStrictEqual({ ...before, atMs: told.atMs }, told))) return done()
     reservation.told = told
+    // Where the tree branches there is something to be mixed, and a key is needed.
+    state.touched.sessions.add(session.id)
     if (stands === "active") reservation.held = tree
     if (stands === "refused") reservation.held = []
     reservation.history.push({ atMs: told.atMs, source: from, ep, state: stands, servers: tree.length, short })

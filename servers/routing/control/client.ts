@@ -73,6 +73,11 @@ export class ControlClient {
     canReserve(destinations: readonly string[], kbps: number) {
         return this.#call<schemas.Can>("POST", "/v1/reservations/can", { destinations, kbps })
     }
+    /** Legs, links of trees and sessions in transit, with what each carried. */
+    media(sid?: string) {
+        const query = sid === undefined ? "" : `?sid=${encodeURIComponent(sid)}`
+        return this.#call<schemas.Media>("GET", `/v1/media${query}`)
+    }
     metrics() {
         return this.#call<string>("GET", "/metrics")
     }

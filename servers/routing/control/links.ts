@@ -45,7 +45,7 @@ export function linkRoutes(app: App, server: RoutingServer): void {
             if (underlay.size >= conditionLimits.paths && !underlay.has(peer))
                 return sendProblem(reply, problem("too-many", `at most ${conditionLimits.paths} paths`, "you"))
             request.log.warn({ peer, ...read.conditions }, "emulated network changed")
-            underlay.set(peer, read.conditions)
+            server.emulate(peer, read.conditions)
             return read.conditions
         },
     )
@@ -65,7 +65,7 @@ export function linkRoutes(app: App, server: RoutingServer): void {
             const wrong = problemWithPeer(server, peer)
             if (wrong) return sendProblem(reply, problem("malformed", wrong, "you"))
             request.log.warn({ peer }, "emulated network removed")
-            server.underlay.set(peer, undefined)
+            server.emulate(peer, undefined)
             return reply.code(204).send(null)
         },
     )
@@ -87,7 +87,7 @@ function linksOf(server: RoutingServer): schemas.Links {
         datagrams: counters,
         underlay: server.underlay.conditions(rs),
     }))
-    const underlay = server.underlay.list().map(({ far, address, conditions, counters }) => ({
+    const underlay = server.emulated().map(({ far, address, conditions, counters }) => ({
         far,
         ...(address !== undefined && { address }),
         conditions,

@@ -3,6 +3,7 @@
  */
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client"
+import type { LegStatistics } from "../media/interface.ts"
 import type { RoutingServer } from "../server.ts"
 
 const neighbourKinds = ["static", "dynamic", "inbound", "fix-up"]
@@ -60,10 +61,12 @@ export function buildMetrics(server: RoutingServer): Registry {
     )
     counter("link_datagrams_refused", "Datagrams of links that were dropped", ["peer", "reason"], () => [
         ...links().flatMap(
-            ({ rs, counters: { forged, replayed, malformed } }): Samples => [
+            ({ rs, counters: { forged, replayed, malformed, late, congested } }): Samples => [
                 [{ peer: rs, reason: "forged" }, forged],
                 [{ peer: rs, reason: "replayed" }, replayed],
                 [{ peer: rs, reason: "malformed" }, malformed],
+                [{ peer: rs, reason: "late" }, late],
+                [{ peer: rs, reason: "congested" }, congested],
             ],
         ),
         [{ peer: "", reason: "no-link" }, server.links.stray],
@@ -94,8 +97,34 @@ export function buildMetrics(server: RoutingServer): Registry {
         Object.entries(server.forwarder.counters).map(([outcome, value]) => [{ outcome: dashed(outcome) }, value]),
     )
     counter("transit_packets", "Packets of sessions in transit [claim 4]", ["outcome"], () =>
-        Object.entries(server.transit.counters).map(([outcome, value]) => [{ outcome: dashed(outcome) }, value]),
+        Object.entries(server.data.links.transit).map(([outcome, value]) => [{ outcome: dashed(outcome) }, value]),
     )
+    counter("transit_session_packets", "Packets of one session in transit", ["session", "from", "label"], () =>
+        server.data.latest.transitEntries.map(({ sid, from, labelIn, packets }) => [
+            { session: sid, from, label: String(labelIn) },
+            packets,
+        ]),
+    )
+    counter(
+        "media_stream_packets",
+        "Packets of a leg, or of a session on a link",
+        ["session", "with", "direction"],
+        () => {
+            const { legs, links } = server.data.latest.media
+            const streams = [
+                ...legs.map(leg => [leg.endpoint, leg] as const),
+                ...links.map(link => [link.peer, link] as const),
+            ]
+            return streams.flatMap(
+                ([far, { session, sent, received, lost }]): Samples => [
+                    [{ session, with: far, direction: "sent" }, sent],
+                    [{ session, with: far, direction: "received" }, received],
+                    [{ session, with: far, direction: "lost" }, lost],
+                ],
+            )
+        },
+    )
+    gauge("data_plane_heap_bytes", "Heap of the data plane's thread", [], () => [[{}, server.data.latest.heapBytes]])
 
     const state = () => server.snapshot()
     gauge("dsp_units", "DSP units by use", ["state"], () => {
@@ -126,7 +155,7 @@ export function buildMetrics(server: RoutingServer): Registry {
     gauge("load_ratio", "Share of its capacity that is in use", [], () => [[{}, (state().load ?? 0) / 100]])
     gauge("endpoints", "Endpoints that are attached", [], () => [[{}, state().endpoints ?? 0]])
 
-    const media = () => server.media.statistics()
+    const media = () => server.data.latest.media
     gauge("media_sessions", "Sessions with sound here", [], () => [[{}, media().sessions]])
     gauge("media_channels", "Legs of endpoints and links of trees", ["kind"], () => {
         const { legs, links } = media()
@@ -135,6 +164,39 @@ export function buildMetrics(server: RoutingServer): Registry {
             [{ kind: "link" }, links.length],
         ]
     })
+    const ofLegs =
+        (of: (leg: LegStatistics) => number, isKnown = (_leg: LegStatistics) => true) =>
+        () =>
+            media()
+                .legs.filter(isKnown)
+                .map((leg): [Labels, number] => [{ session: leg.session, endpoint: leg.endpoint }, of(leg)])
+    gauge(
+        "leg_loss_ratio",
+        "Packets lost over the last 8 s, in the worse direction",
+        ["session", "endpoint"],
+        ofLegs(leg => Math.max(leg.lossInPercent, leg.lossOutPercent) / 100),
+    )
+    gauge(
+        "leg_jitter_seconds",
+        "Interarrival jitter of what the endpoint sends",
+        ["session", "endpoint"],
+        ofLegs(leg => leg.jitterMs / 1000),
+    )
+    gauge(
+        "leg_round_trip_seconds",
+        "Round trip by RTCP",
+        ["session", "endpoint"],
+        ofLegs(
+            leg => leg.roundTripMs / 1000,
+            leg => leg.roundTripMs >= 0,
+        ),
+    )
+    gauge(
+        "leg_opinion_score",
+        "Mean opinion score by the E-model, 1 to 4.5",
+        ["session", "endpoint"],
+        ofLegs(leg => leg.opinion),
+    )
     counter("media_datagrams", "Datagrams on the media port, by what became of them", ["outcome"], () => {
         const { received: _all, ...rest } = media().datagrams
         return Object.entries(rest).map(([outcome, value]) => [{ outcome: dashed(outcome) }, value])

@@ -50,6 +50,7 @@ export function operationRoutes(app: App, server: RoutingServer, metrics: Regist
             },
         },
         async (_request, reply) => {
+            await server.statistics()
             reply.type("text/plain; version=0.0.4; charset=utf-8").serializer((text: string) => text)
             return reply.send(await metrics.metrics())
         },

@@ -60,7 +60,12 @@ export const Conditions = Type.Object(
     },
 )
 
-const Datagrams = Type.Object({ sent: count, received: count, forged: count, replayed: count, malformed: count })
+const datagrams = {
+    ...{ sent: count, received: count, forged: count, replayed: count, malformed: count },
+    late: Type.Integer({ minimum: 0, description: "Media dropped unread: the server was behind" }),
+    congested: Type.Integer({ minimum: 0, description: "Media not sent: the system takes no more" }),
+}
+const Datagrams = Type.Object(datagrams)
 
 export const Link = Type.Object({
     peer: Type.String(),
@@ -209,6 +214,49 @@ export const Can = Type.Object({
     ),
 })
 
+const open = { additionalProperties: true }
+const stream = {
+    ...{ session: Type.String(), sent: count, received: count, lost: count, late: count, duplicates: count },
+    concealed: Type.Integer({ minimum: 0, description: "Frames of 20 ms that were made up" }),
+    jitterMs: Type.Number(),
+    delayMs: Type.Number({ description: "Of the jitter buffer" }),
+    levelDb: Type.Number({ description: "dBov" }),
+    silentMs: Type.Number({ description: "-1: nothing has come yet" }),
+}
+const quality = {
+    codec: Type.String(),
+    muted: Type.Boolean({ description: "By the endpoint's word: nothing that comes is heard" }),
+    plain: Type.Boolean({ description: "Without SRTP, by an operator's word" }),
+    reports: Type.Integer({ minimum: 0, description: "RTCP compounds of the endpoint" }),
+    lossInPercent: Type.Number({ description: "Of what the endpoint sends, over the last 8 s" }),
+    lossOutPercent: Type.Number({ description: "Of what is sent to it, as it says" }),
+    jitterOutMs: Type.Number({ description: "Of what it receives; -1: it has not said" }),
+    roundTripMs: Type.Number({ description: "-1: not known" }),
+    opinion: Type.Number({ description: "Mean opinion score by the E-model, of the worse direction, 1..4.5" }),
+}
+const counts = Type.Record(Type.String(), Type.Number())
+export const Media = Type.Object({
+    sessions: count,
+    dspUnitsUsed: count,
+    legs: Type.Array(Type.Object({ endpoint: Type.String(), ssrc: count, ...stream, ...quality }, open)),
+    links: Type.Array(Type.Object({ peer: Type.String(), ...stream }, open), {
+        description: "Links of sessions that are processed here",
+    }),
+    transit: Type.Array(
+        Type.Object({
+            ...{ session: Type.String(), from: Type.String(), labelIn: count },
+            out: Type.Array(Type.Object({ peer: Type.String(), label: count })),
+            ...{ packets: count, notSent: count },
+        }),
+        { description: "Sessions that pass through unread, by the label that their packets come under [claim 4]" },
+    ),
+    linkDatagrams: Type.Array(Type.Object({ peer: Type.String(), ...datagrams })),
+    strayDatagrams: Type.Integer({ minimum: 0, description: "On the link port, of no link" }),
+    datagrams: counts,
+    ticks: counts,
+    heapBytes: Type.Integer({ minimum: 0, description: "Of the data plane's thread" }),
+})
+
 export const Health = Type.Object({ ok: Type.Boolean() })
 
 export type State = Static<typeof State>
@@ -228,3 +276,4 @@ export type Reservation = Static<typeof Reservation>
 export type Ledger = Static<typeof Ledger>
 export type Reservations = Static<typeof Reservations>
 export type Can = Static<typeof Can>
+export type Media = Static<typeof Media>

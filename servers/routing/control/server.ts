@@ -15,6 +15,7 @@ import type { RoutingServer } from "../server.ts"
 import { tokenFileOf, writeWhole } from "../state-folder.ts"
 import { type App, sendProblem } from "./api.ts"
 import { linkRoutes } from "./links.ts"
+import { mediaRoutes } from "./media.ts"
 import { buildMetrics } from "./metrics.ts"
 import { operationRoutes } from "./operations.ts"
 import { problem } from "./problems.ts"
@@ -74,7 +75,8 @@ async function buildControl(server: RoutingServer, token: string, log: FastifyBa
             info: {
                 title: "Parley routing server",
                 version: "1.0.0",
-                description: "Links, neighbours, routes, reservations and the emulated network of one routing server",
+                description:
+                    "Links, neighbours, routes, reservations, media and the emulated network of one routing server",
             },
             components: { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } },
             security: [{ bearer: [] }],
@@ -88,6 +90,7 @@ async function buildControl(server: RoutingServer, token: string, log: FastifyBa
     linkRoutes(app, server)
     routingRoutes(app, server)
     reservationRoutes(app, server)
+    mediaRoutes(app, server)
     return app
 }
 

@@ -28,7 +28,7 @@ export function attach(state: State, ep: string, request: Attach, nowMs: number,
             if (before.boot !== request.boot) dropHeld(state, before)
             release(state, ep, before, "unavailable", nowMs, out)
         }
-        state.attachments.set(ep, { boot: request.boot, confirmed: false, answers: new Map() })
+        state.attachments.set(ep, { boot: request.boot, confirmed: false, muted: false, answers: new Map() })
         out.push({ type: "follow", ep })
         out.push({ type: "log", level: "info", what: "attached", details: { ep, boot: request.boot } })
     } else before.elsewhereMs = undefined
@@ -63,6 +63,7 @@ export function endpointState(state: State, ep: string, now: EndpointState, nowM
         return
     }
     if (now.on === 0) return lose(state, ep, attachment, "off", nowMs, out)
+    setMuted(state, ep, attachment, now.muted === 1, out)
     // An endpoint that was cut from the broker names nobody until it has registered again: it is still here.
     if (now.rs === undefined) return
     if (namesUs) {
@@ -95,6 +96,14 @@ export function forgetLost(state: State, nowMs: number, out: Effect[]): void {
         if (elsewhereMs !== undefined && isIdle && nowMs - elsewhereMs >= coreLimits.forgetElsewhereMs)
             forget(state, ep, out)
     }
+}
+
+/** Mute is honoured here as well: an engine that goes on sending is not heard. */
+function setMuted(state: State, ep: string, attachment: Attachment, on: boolean, out: Effect[]): void {
+    if (attachment.muted === on) return
+    attachment.muted = on
+    const leg = attachment.sid === undefined ? undefined : state.sessions.get(attachment.sid)?.legs.get(ep)
+    if (leg) out.push({ type: "mute", ssrc: leg.ssrc, on })
 }
 
 function lose(state: State, ep: string, attachment: Attachment, why: string, nowMs: number, out: Effect[]): void {

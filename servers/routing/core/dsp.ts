@@ -3,6 +3,7 @@
  * reservation holds its units in; owns no sums of its own.
  */
 
+import type { CodecName } from "../../../media/codec.ts"
 import { dspUnitsOf } from "../media/dsp-units.ts"
 import type { Session, State } from "./model.ts"
 
@@ -13,14 +14,20 @@ export function dspFree(state: State): number {
     return Math.max(0, state.ledger.dspFree())
 }
 
-/** Units that are short for one more leg in the session, 0 when it fits. */
-export function dspShort(state: State, session: Session): number {
-    return state.ledger.shortForPresent(session.known.sid, (session.legs.size + 1) * dspUnitsOf("leg"))
+/** Units that are short for one more leg of this codec in the session, 0 when it fits. */
+export function dspShort(state: State, session: Session, codec: CodecName): number {
+    return state.ledger.shortForPresent(session.known.sid, dspOfLegs(session) + dspUnitsOf("leg", codec))
+}
+
+function dspOfLegs(session: Session): number {
+    let units = 0
+    for (const { codec } of session.legs.values()) units += dspUnitsOf("leg", codec)
+    return units
 }
 
 /** The legs of the session are others now. */
 export function countLegs(state: State, session: Session): void {
-    state.ledger.holdPresent(session.known.sid, session.legs.size * dspUnitsOf("leg"))
+    state.ledger.holdPresent(session.known.sid, dspOfLegs(session))
 }
 
 export function loadPercent(state: State): number {

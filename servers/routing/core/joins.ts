@@ -4,6 +4,8 @@
  * Owns the decision and the joins that wait for the group server. Never changes sessions by itself (sessions.ts does).
  */
 
+import type { CodecName } from "../../../media/codec.ts"
+import { codecs, isCodecName } from "../../../media/codecs.ts"
 import type { Join } from "../../../protocol/messages.ts"
 import { ipv4ToInt } from "../../../protocol/text.ts"
 import { dspUnitsOf } from "../media/dsp-units.ts"
@@ -14,7 +16,6 @@ import { want } from "./registration.ts"
 import { addLeg, hasTree, peopleIn, removeLeg, unreachedHere } from "./sessions.ts"
 
 const packetTimeMs = 20
-const pcmu = 0
 
 export function join(state: State, ep: string, request: Join, nowMs: number, out: Effect[]) {
     const attachment = state.attachments.get(ep)
@@ -120,7 +121,19 @@ function attempt(
     if (whyNotMember(session, ep)) return "group"
 
     const others = attachment.sid !== undefined && attachment.sid !== request.sid ? attachment.sid : undefined
-    const refusal = session.legs.has(ep) ? undefined : whyNot(state, session, others !== undefined)
+    const offered = codecsOffered(request)
+    const freed = dspOfLeg(state, others ?? request.sid, ep)
+    // The best codec that the units suffice for: a poorer sound is better than none.
+    const had = session.legs.get(ep)?.codec
+    const codec =
+        offered.find(one => one === had) ??
+        offered.find(one => dspShort(state, session, one) <= freed) ??
+        offered[offered.length - 1]
+    if (codec === undefined) {
+        refuse(state, ep, request.id, { reason: "unsupported", what: "no codec in common", who: "maker" }, out)
+        return undefined
+    }
+    const refusal = codec === had ? undefined : whyNot(state, session, codec, freed)
     if (refusal) {
         refuse(state, ep, request.id, refusal, out)
         return undefined
@@ -128,12 +141,22 @@ function attempt(
     if (!session.legs.has(ep) && !hasTree(state, session)) return "tree"
     // An endpoint has one leg: whoever joins another session has left the first.
     if (others !== undefined) removeLeg(state, others, ep, undefined, nowMs, out)
-    const leg = addLeg(state, session, ep, request.ip, request.port, nowMs, out)
+    const { leg, key } = addLeg(state, session, ep, { ip: request.ip, port: request.port, codec }, nowMs, out)
     leg.toldPeople = peopleIn(state, request.sid)
     const { ip, mediaPort } = state.self
-    const place = { ip, port: mediaPort, ssrc: leg.ssrc, pt: pcmu, frameMs: packetTimeMs }
-    done(state, ep, request.id, { sid: request.sid, ...place, people: leg.toldPeople }, out)
+    const place = { ip, port: mediaPort, ssrc: leg.ssrc, pt: codecs[codec].payloadType, frameMs: packetTimeMs }
+    done(state, ep, request.id, { sid: request.sid, ...place, people: leg.toldPeople, key }, out)
     return undefined
+}
+
+/** What the endpoint has and we know, the best first. */
+function codecsOffered(request: Join): CodecName[] {
+    return (request.codecs ?? "pcmu").split(",").filter(isCodecName)
+}
+
+function dspOfLeg(state: State, sid: string, ep: string): number {
+    const leg = state.sessions.get(sid)?.legs.get(ep)
+    return leg ? dspUnitsOf("leg", leg.codec) : 0
 }
 
 function whyNotMember(session: Session, ep: string): Refusal | undefined {
@@ -146,13 +169,12 @@ function whyNotMember(session: Session, ep: string): Refusal | undefined {
 
 /**
  * [claim 14] Media processing resources first: those of this server for one more, then what the reservation of the session's
- * tree has found short. `frees`: a leg of the endpoint's own goes first.
+ * tree has found short. `freed`: units of a leg of the endpoint's own that goes first.
  */
-function whyNot(state: State, session: Session, frees: boolean): Refusal | undefined {
-    const freed = frees ? dspUnitsOf("leg") : 0
-    const short = dspShort(state, session) - freed
+function whyNot(state: State, session: Session, codec: CodecName, freed: number): Refusal | undefined {
+    const short = dspShort(state, session, codec) - freed
     if (short > 0) {
-        const needed = dspUnitsOf("leg")
+        const needed = dspUnitsOf("leg", codec)
         const what = `${short} DSP units short: ${needed} needed, ${dspFree(state) + freed} free`
         return { reason: "no-dsp", what, who: "operator" }
     }

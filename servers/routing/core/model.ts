@@ -2,9 +2,10 @@
  * What a routing server knows, what can happen to it and what it does about it, as types.
  *
  * The core is `step(state, event, nowMs) -> effects` (step.ts): it changes `state` in place and returns what the adapters are
- * to do, in order. It never sees a clock, a socket or a source of randomness.
+ * to do, in order. It never sees a clock or a socket; keys, which must be random, are handed in.
  */
 
+import type { CodecName } from "../../../media/codec.ts"
 import type { Count } from "../../../protocol/link.ts"
 import type { Attach, EndpointState, Join, SessionRequest } from "../../../protocol/messages.ts"
 import type { Fixer, Reason } from "../../../protocol/reasons.ts"
@@ -21,7 +22,7 @@ import type {
 import type { Ledger } from "../reservation/ledger.ts"
 import type { Branch, ReservationEffect, ReservationEvent } from "../reservation/model.ts"
 import type { PeerParts } from "./servers.ts"
-import type { Tree } from "./tree.ts"
+import type { Speaking, Tree } from "./tree.ts"
 
 export const coreLimits = {
     attachments: 4096,
@@ -40,6 +41,8 @@ export const coreLimits = {
     repeatHelloMs: 10_000,
     /** How long an endpoint that has vanished is remembered, to tell it when it comes back in the same life. */
     rememberLostMs: 600_000,
+    /** Rosters of the same number of people follow each other no faster. */
+    rosterIntervalMs: 700,
     /** A muted endpoint sends silence; one that sends nothing for so long does not hold its place. */
     legSilenceMs: 30_000,
     /** An attachment that its endpoint never knew of. */
@@ -86,6 +89,8 @@ export interface Attachment {
     answers: Map<number, Answer>
     /** Session that it is in. */
     sid?: string
+    /** As its state says. */
+    muted: boolean
     held?: HeldJoin
 }
 
@@ -101,8 +106,14 @@ export interface Leg {
     ssrc: number
     ip: string
     port: number
+    codec: CodecName
     /** People in the session as the endpoint was last told. */
     toldPeople: number
+    /** The rest of what it was told, as text, and when. */
+    toldRest: string
+    toldMs: number
+    /** Loss in per cent that it is to be told of; 0: too little. */
+    lossPercent: number
 }
 
 export interface Session {
@@ -142,9 +153,15 @@ export interface State {
     tree: Tree
     /** What is held here, by reservations and by those who are in sessions [claims 14, 16]. */
     ledger: Ledger
-    /** Sessions whose numbers of people may have changed. */
+    /** Sessions whose rosters may have changed. */
     touched: Set<string>
+    /** Of them, those that a later tick tells. */
+    late: Set<string>
+    /** Who speaks in each session that is mixed here. */
+    speaking: Map<string, Speaking>
     draining: boolean
+    /** Fresh keys for a leg, as text (`media/leg-keys.ts`). */
+    newKey: () => string
 }
 
 export type EndpointRequest =
@@ -178,6 +195,10 @@ export type Event =
     | { type: "legRefused"; sid: string; ep: string; what: string }
     /** Nothing has been heard on the leg for `coreLimits.legSilenceMs`: its endpoint never opened it, or has gone unheard. */
     | { type: "legSilent"; sid: string; ep: string }
+    /** Another speaks in a session that is mixed here. */
+    | { type: "speaker"; sid: string; speaking: Speaking }
+    /** How much of a leg gets lost at present, in the worse direction. */
+    | { type: "legQuality"; sid: string; ep: string; lossPercent: number }
     /** Delays to other servers, to be told to the group server. */
     | { type: "delays"; list: Distances["list"] }
     | { type: "tick" }
@@ -195,10 +216,14 @@ export type Effect =
     | { type: "control"; peer: string; message: Count }
     /** To the reservation. */
     | { type: "reserve"; event: ReservationEvent }
-    | { type: "addLeg"; sid: string; ep: string; ssrc: number; ip: string; port: number }
+    | { type: "addLeg"; sid: string; ep: string; leg: Leg; key: string; muted: boolean }
+    /** Of a muted leg nothing is mixed, whatever its packets hold. */
+    | { type: "mute"; ssrc: number; on: boolean }
     | { type: "removeLeg"; ssrc: number }
     | { type: "addLink"; sid: string; peer: string; labelOut: number; labelIn: number }
     | { type: "removeLink"; sid: string; peer: string }
+    /** What protects the session on links; without a key: nothing is processed here any more. */
+    | { type: "sessionKey"; sid: string; key: string | undefined; mixers: readonly string[] }
     /** The session passes through between these links, unread [claim 4]; none: it no longer does. */
     | { type: "transit"; sid: string; branches: Branch[] }
     | { type: "log"; level: "info" | "warn"; what: string; details: object }

@@ -4,6 +4,7 @@
  * Owns who is in which session. Never decides whether someone may join (joins.ts does) and never mixes.
  */
 
+import type { CodecName } from "../../../media/codec.ts"
 import { limits } from "../../../protocol/limits.ts"
 import type { Reason } from "../../../protocol/reasons.ts"
 import { type ServerSession, sessionKbps } from "../../../protocol/servers.ts"
@@ -11,7 +12,7 @@ import type { Branch } from "../reservation/model.ts"
 import { countLegs, dspUnitsOfMembers } from "./dsp.ts"
 import { coreLimits, type Effect, type Leg, type Outcome, type Session, type State } from "./model.ts"
 import { reportJoined, reportLeft, reportReservation } from "./registration.ts"
-import { peopleBeyond, setTree, tellCounts } from "./tree.ts"
+import { peopleBeyond, type Speaking, setTree, speakerIn, tellCounts } from "./tree.ts"
 
 /** False when it is old news, or the session is over with it. */
 export function learn(state: State, known: ServerSession, nowMs: number, out: Effect[]): boolean {
@@ -23,8 +24,10 @@ export function learn(state: State, known: ServerSession, nowMs: number, out: Ef
         end(state, sid, "ended", nowMs, out)
         return false
     }
+    const before = session?.known
     if (session) {
         session.known = known
+        state.touched.add(sid)
         for (const ep of [...session.legs.keys()]) {
             if (known.members.some(member => member.ep === ep)) continue
             bye(ep, sid, "not-a-member", out)
@@ -39,6 +42,8 @@ export function learn(state: State, known: ServerSession, nowMs: number, out: Ef
         state.ended.delete(sid)
         state.sessions.set(sid, { known, legs: new Map() })
     }
+    if (known.key !== before?.key || String(known.mixers) !== String(before?.mixers))
+        out.push({ type: "sessionKey", sid, key: known.key, mixers: known.mixers ?? [] })
     reserve(state, sid, out)
     // Nothing could be reserved for this server: who is here talks to nobody.
     const unreached = unreachedHere(state, known)
@@ -68,6 +73,8 @@ export function end(state: State, sid: string, reason: Reason, nowMs: number, ou
     }
     if (session.known.source === state.self.id) out.push({ type: "reserve", event: { type: "drop", sid } })
     state.sessions.delete(sid)
+    state.speaking.delete(sid)
+    if (session.known.key !== undefined) out.push({ type: "sessionKey", sid, key: undefined, mixers: [] })
     out.push({ type: "log", level: "info", what: "session over", details: { sid, reason } })
 }
 
@@ -80,30 +87,35 @@ export function endOverdue(state: State, nowMs: number, out: Effect[]): void {
         if (session.known.end + coreLimits.overdueSeconds < nowSeconds) end(state, sid, "ended", nowMs, out)
 }
 
-/** The endpoint's leg: a new one, or the one that it has, at its present address. */
+const untold = { toldPeople: 0, toldRest: "{}", toldMs: Number.NEGATIVE_INFINITY, lossPercent: 0 }
+
+/** The endpoint's leg: a new one, or the one that it has, at its present address. Either way its keys are new. */
 export function addLeg(
     state: State,
     session: Session,
     ep: string,
-    ip: string,
-    port: number,
+    { ip, port, codec }: { ip: string; port: number; codec: CodecName },
     nowMs: number,
     out: Effect[],
-): Leg {
+): { leg: Leg; key: string } {
     const { sid } = session.known
     const before = session.legs.get(ep)
-    const leg: Leg = before ? { ...before, ip, port } : { ssrc: freshSsrc(state), ip, port, toldPeople: 0 }
+    const leg: Leg = before
+        ? // It has forgotten what it was told.
+          { ...before, ip, port, codec, toldRest: "{}", toldMs: Number.NEGATIVE_INFINITY }
+        : { ssrc: freshSsrc(state), ip, port, codec, ...untold }
+    const key = state.newKey()
     session.legs.set(ep, leg)
     countLegs(state, session)
     state.touched.add(sid)
     const attachment = state.attachments.get(ep)
     if (attachment) attachment.sid = sid
-    out.push({ type: "addLeg", sid, ep, ssrc: leg.ssrc, ip, port })
+    out.push({ type: "addLeg", sid, ep, leg, key, muted: attachment?.muted ?? false })
     if (!before) {
         reportJoined(state, sid, ep, nowMs, out)
-        out.push({ type: "log", level: "info", what: "joined", details: { sid, ep, ssrc: leg.ssrc } })
+        out.push({ type: "log", level: "info", what: "joined", details: { sid, ep, ssrc: leg.ssrc, codec } })
     }
-    return leg
+    return { leg, key }
 }
 
 /** Harmless when the endpoint has no leg there. */
@@ -142,20 +154,58 @@ export function peopleIn(state: State, sid: string): number {
     return Math.min(here + peopleBeyond(state.tree, sid), limits.sessionMembers)
 }
 
-/** Tells neighbours and endpoints how many people there are, where that has changed since they were told. */
-export function tellPeople(state: State, out: Effect[]): void {
+export function onSpeaker(state: State, sid: string, speaking: Speaking): void {
+    if (speaking.endpoint === undefined && speaking.peer === undefined) state.speaking.delete(sid)
+    else state.speaking.set(sid, speaking)
+    state.touched.add(sid)
+}
+
+export function onLegQuality(state: State, sid: string, ep: string, lossPercent: number): void {
+    const leg = state.sessions.get(sid)?.legs.get(ep)
+    if (!leg) return
+    const shown = lossToTell(leg.lossPercent, lossPercent)
+    if (shown === leg.lossPercent) return
+    leg.lossPercent = shown
+    state.touched.add(sid)
+}
+
+/** Not worth a word below 3 %, nor a change of less than 2. */
+function lossToTell(before: number, now: number): number {
+    if (now < (before > 0 ? 2 : 3)) return 0
+    return before > 0 && Math.abs(now - before) < 2 ? before : Math.min(100, Math.round(now))
+}
+
+/** Tells neighbours and endpoints who there is, who speaks and the rest, where that has changed since they were told. */
+export function tellRosters(state: State, nowMs: number, out: Effect[]): void {
     for (const sid of state.touched) {
         const session = state.sessions.get(sid)
-        tellCounts(state.tree, sid, session?.legs.size ?? 0, out)
+        const speaking = state.speaking.get(sid)
+        tellCounts(state.tree, sid, session?.legs.size ?? 0, speaking, out)
+        state.touched.delete(sid)
+        if (!session) continue
         const people = peopleIn(state, sid)
-        for (const [ep, leg] of session?.legs ?? []) {
-            if (leg.toldPeople === people) continue
-            leg.toldPeople = people
-            const message = { sid, people }
+        const speaker = speakerIn(state.tree, sid, speaking)
+        const name = session.known.members.find(member => member.ep === speaker)?.name
+        for (const [ep, leg] of session.legs) {
+            const rest = {
+                ...(name ? { speaker: name } : {}),
+                ...(session.known.rec === 1 ? { rec: 1 } : {}),
+                ...(leg.lossPercent > 0 ? { loss: leg.lossPercent } : {}),
+            }
+            const text = JSON.stringify(rest)
+            if (leg.toldPeople === people) {
+                if (leg.toldRest === text) continue
+                // People take turns faster than a small device should have to redraw: a later tick tells it.
+                if (nowMs - leg.toldMs < coreLimits.rosterIntervalMs) {
+                    state.late.add(sid)
+                    continue
+                }
+            }
+            Object.assign(leg, { toldPeople: people, toldRest: text, toldMs: nowMs })
+            const message = { sid, people, ...rest }
             out.push({ type: "toEndpoint", ep, verb: "roster", message, replaces: `roster ${sid}` })
         }
     }
-    state.touched.clear()
 }
 
 /** Whether the session can be joined here: its tree reaches this server, or starts from it and is active. */

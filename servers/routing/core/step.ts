@@ -12,7 +12,17 @@ import { endHeld, expireHeld, join, leave, refuseHeld, resumeHeld } from "./join
 import type { Effect, EndpointRequest, Event, GroupMessage, Self, State } from "./model.ts"
 import * as registration from "./registration.ts"
 import { onPeers, onPolicy } from "./servers.ts"
-import { dismiss, end, endOverdue, learn, onReserved, onTree, tellPeople } from "./sessions.ts"
+import {
+    dismiss,
+    end,
+    endOverdue,
+    learn,
+    onLegQuality,
+    onReserved,
+    onSpeaker,
+    onTree,
+    tellRosters,
+} from "./sessions.ts"
 import { onCount } from "./tree.ts"
 
 type Report = Of<typeof joinedShape>
@@ -20,8 +30,8 @@ type Report = Of<typeof joinedShape>
 /** Ids of one life; the next one starts above, or it would take an answer that is still under way for its own. */
 const requestsOfLife = 2 ** 20
 
-/** `randomSeed`: 32 random bits. `ledger`: the one of the reservation. */
-export function initialState(self: Self, randomSeed: number, ledger: Ledger): State {
+/** `randomSeed`: 32 random bits. `ledger`: the one of the reservation. `newKey`: fresh keys of a leg, as text. */
+export function initialState(self: Self, randomSeed: number, ledger: Ledger, newKey: () => string): State {
     return {
         self,
         registration: { connected: false, registered: false },
@@ -37,6 +47,9 @@ export function initialState(self: Self, randomSeed: number, ledger: Ledger): St
         ledger,
         touched: new Set(),
         draining: false,
+        newKey,
+        late: new Set(),
+        speaking: new Map(),
     }
 }
 
@@ -44,7 +57,7 @@ export function initialState(self: Self, randomSeed: number, ledger: Ledger): St
 export function step(state: State, event: Event, nowMs: number): Effect[] {
     const out: Effect[] = []
     apply(state, event, nowMs, out)
-    tellPeople(state, out)
+    tellRosters(state, nowMs, out)
     return out
 }
 
@@ -63,11 +76,14 @@ function apply(state: State, event: Event, nowMs: number, out: Effect[]) {
         case "endpointState":
             return endpointState(state, event.ep, event.state, nowMs, out)
         case "control": {
-            const { sid, people } = event.message
-            onCount(state.tree, event.peer, sid, people)
-            state.touched.add(sid)
+            onCount(state.tree, event.peer, event.message)
+            state.touched.add(event.message.sid)
             return
         }
+        case "speaker":
+            return onSpeaker(state, event.sid, event.speaking)
+        case "legQuality":
+            return onLegQuality(state, event.sid, event.ep, event.lossPercent)
         case "tree":
             onTree(state, event, out)
             return resumeHeld(state, event.sid, nowMs, out)
@@ -81,6 +97,8 @@ function apply(state: State, event: Event, nowMs: number, out: Effect[]) {
         case "delays":
             return registration.reportDistances(state, event.list, nowMs, out)
         case "tick":
+            for (const sid of state.late) state.touched.add(sid)
+            state.late.clear()
             expireHeld(state, nowMs, out)
             registration.repeatRequests(state, nowMs, out)
             endOverdue(state, nowMs, out)

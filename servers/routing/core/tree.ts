@@ -7,15 +7,27 @@
  */
 
 import { limits } from "../../../protocol/limits.ts"
+import type { Count } from "../../../protocol/link.ts"
 import type { Branch } from "../reservation/model.ts"
 import type { Effect } from "./model.ts"
 
 interface Limb extends Branch {
     /** People on the far side, as the neighbour says. */
     people: number
-    /** People on this side, as the neighbour was told. */
+    /** Who speaks there, as the neighbour says. */
+    speaker: string | undefined
+    /** People on this side and who speaks, as the neighbour was told. */
     toldPeople: number
+    toldSpeaker: string | undefined
 }
+
+/** Who speaks, as this server's mixer hears it: somebody here, or behind a link; neither: nobody, or nothing is mixed here. */
+export interface Speaking {
+    endpoint: string | undefined
+    peer: string | undefined
+}
+
+const nobody: Speaking = { endpoint: undefined, peer: undefined }
 
 interface Planted {
     transit: boolean
@@ -34,7 +46,10 @@ export function setTree(tree: Tree, sid: string, branches: readonly Branch[], tr
         const known = before?.limbs.get(branch.peer)
         // Whoever wants another label has begun anew and has forgotten what it was told.
         const isSame = known?.labelIn === branch.labelIn && known.labelOut === branch.labelOut
-        limbs.set(branch.peer, { ...branch, people: known?.people ?? 0, toldPeople: isSame ? known.toldPeople : 0 })
+        const told = isSame
+            ? { toldPeople: known.toldPeople, toldSpeaker: known.toldSpeaker }
+            : { toldPeople: 0, toldSpeaker: undefined }
+        limbs.set(branch.peer, { ...branch, people: known?.people ?? 0, speaker: known?.speaker, ...told })
     }
     if (limbs.size > 0) tree.set(sid, { transit, limbs })
     else tree.delete(sid)
@@ -54,9 +69,16 @@ export function setTree(tree: Tree, sid: string, branches: readonly Branch[], tr
 }
 
 /** Counts from a neighbour that is not on the tree are void. */
-export function onCount(tree: Tree, peer: string, sid: string, people: number): void {
+export function onCount(tree: Tree, peer: string, { sid, people, speaker }: Count): void {
     const limb = tree.get(sid)?.limbs.get(peer)
-    if (limb) limb.people = people
+    if (!limb) return
+    limb.people = people
+    limb.speaker = speaker
+}
+
+/** The endpoint that speaks in the session, wherever it is. */
+export function speakerIn(tree: Tree, sid: string, { endpoint, peer }: Speaking = nobody): string | undefined {
+    return endpoint ?? (peer === undefined ? undefined : tree.get(sid)?.limbs.get(peer)?.speaker)
 }
 
 /** People on the far sides of all links. */
@@ -66,13 +88,36 @@ export function peopleBeyond(tree: Tree, sid: string): number {
     return people
 }
 
-/** Tells each neighbour on the tree how many people are on this side, where that has changed. */
-export function tellCounts(tree: Tree, sid: string, peopleHere: number, out: Effect[]): void {
+/** Tells each neighbour on the tree how many people are on this side and who of them speaks, where that has changed. */
+export function tellCounts(
+    tree: Tree,
+    sid: string,
+    peopleHere: number,
+    speaking: Speaking | undefined,
+    out: Effect[],
+): void {
+    const planted = tree.get(sid)
+    if (!planted) return
     const all = peopleHere + peopleBeyond(tree, sid)
-    for (const [peer, limb] of tree.get(sid)?.limbs ?? []) {
+    for (const [peer, limb] of planted.limbs) {
         const people = Math.min(all - limb.people, limits.sessionMembers)
-        if (people === limb.toldPeople) continue
+        const speaker = speakerTowards(planted, peer, speaking)
+        if (people === limb.toldPeople && speaker === limb.toldSpeaker) continue
         limb.toldPeople = people
-        out.push({ type: "control", peer, message: { k: "count", sid, people } })
+        limb.toldSpeaker = speaker
+        const message = { k: "count" as const, sid, people }
+        out.push({ type: "control", peer, message: speaker === undefined ? message : { ...message, speaker } })
     }
+}
+
+/** Who speaks on this side of the link to `peer`. In transit nobody listens here: what the other side says is passed on. */
+function speakerTowards(
+    planted: Planted,
+    peer: string,
+    { endpoint, peer: via }: Speaking = nobody,
+): string | undefined {
+    if (!planted.transit)
+        return endpoint ?? (via === undefined || via === peer ? undefined : planted.limbs.get(via)?.speaker)
+    for (const [other, limb] of planted.limbs) if (other !== peer && limb.speaker !== undefined) return limb.speaker
+    return undefined
 }

@@ -4,20 +4,20 @@
  * Owns sealing (header and tag) and verifying. Never decides whether a sequence number is fresh and never sends.
  */
 
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto"
 import { datagramHeaderBytes, datagramTagBytes, helloBodyBytes, linkVersion } from "../../../protocol/link.ts"
+import { isTagRight, tagKeyBytes, writeTag } from "./tag/tag.ts"
 
 const kindBase = 0x60
-const keyBytes = 32
-const directionBytes = 4 + keyBytes
+const directionBytes = 4 + tagKeyBytes
 /** What the TLS exporter must deliver for both directions. */
 export const exportedBytes = 2 * directionBytes
 /** Six bytes of sequence; at a million datagrams a second that is nine years. */
 export const lastSequence = 2 ** 48 - 1
 
+/** Plain bytes, so that they can be handed to another thread. */
 export interface DirectionKey {
     linkId: number
-    key: KeyObject
+    key: Uint8Array
 }
 
 export interface DatagramKeys {
@@ -29,7 +29,7 @@ export interface DatagramKeys {
 export function splitKeys(exported: Buffer, iDialled: boolean): DatagramKeys {
     const direction = (at: number): DirectionKey => ({
         linkId: exported.readUInt32BE(at),
-        key: createSecretKey(exported.subarray(at + 4, at + directionBytes)),
+        key: Uint8Array.from(exported.subarray(at + 4, at + directionBytes)),
     })
     const [fromDialler, toDialler] = [direction(0), direction(directionBytes)]
     return iDialled ? { send: fromDialler, receive: toDialler } : { send: toDialler, receive: fromDialler }
@@ -46,7 +46,7 @@ export function seal(datagram: Buffer, direction: DirectionKey, kind: number, se
     datagram[1] = linkVersion
     datagram.writeUInt32BE(direction.linkId, 2)
     datagram.writeUIntBE(sequence, 6, 6)
-    tagOf(datagram, direction).copy(datagram, datagram.length - datagramTagBytes, 0, datagramTagBytes)
+    writeTag(datagram, direction.key)
 }
 
 /** The link id in the header of what may be a link's datagram, or undefined when it is none. */
@@ -69,13 +69,7 @@ export function bodyOf(datagram: Buffer): Buffer {
 }
 
 export function isAuthentic(datagram: Buffer, direction: DirectionKey): boolean {
-    const tag = tagOf(datagram, direction).subarray(0, datagramTagBytes)
-    return timingSafeEqual(tag, datagram.subarray(datagram.length - datagramTagBytes))
-}
-
-function tagOf(datagram: Buffer, direction: DirectionKey): Buffer {
-    const covered = datagram.subarray(0, datagram.length - datagramTagBytes)
-    return createHmac("sha256", direction.key).update(covered).digest()
+    return isTagRight(datagram, direction.key)
 }
 
 const noneHeard = 0xffffffff

@@ -1,20 +1,21 @@
 /**
  * The links of a routing server: to its neighbours, and to servers of the list that ask or are asked to become some.
  *
- * Owns who dials whom, which of two connections stays, reconnecting, which datagram belongs to which link, and whether a
+ * Owns who dials whom, which of two connections stays, reconnecting, what the data plane is told of links, and whether a
  * link is one of neighbours: it is while both ends say so (`neighbour`), and only then is it up for others. Never decides
- * who is a neighbour (`setNeighbours`) and never knows what other control messages or media mean.
+ * who is a neighbour (`setNeighbours`) and never knows what other control messages mean.
  */
 
-import type { RemoteInfo } from "node:dgram"
 import { EventEmitter } from "node:events"
 import type { TLSSocket } from "node:tls"
 import { linkLimits, neighbourShape } from "../../../protocol/link.ts"
 import { problemWith } from "../../../protocol/shape.ts"
+import type { DataHost } from "../data/host.ts"
+import { LocalData } from "../data/local.ts"
+import { type LinkCounters, newLinkCounters } from "../data/statistics.ts"
 import { backOffMs } from "./back-off.ts"
 import { Contact } from "./contact.ts"
-import { linkIdOf } from "./datagram.ts"
-import { Link, type LinkCounters } from "./link.ts"
+import { Link } from "./link.ts"
 import { LinkListener, type ListenerEvents } from "./listener.ts"
 import type { LinkDownReason } from "./liveness.ts"
 import { dial, type LinkPeer, type Meeting, receive, type Self } from "./meeting.ts"
@@ -24,6 +25,8 @@ export type { LinkPeer } from "./meeting.ts"
 export interface LinkSetOptions extends Self {
     /** TCP and UDP; 0 takes a free one. */
     port: number
+    /** What sends and hears datagrams; absent: one of its own, in this thread. */
+    data?: DataHost
     /** 0..1, for the spread of back-offs. */
     random?: () => number
     log?: (level: "info" | "warn", what: string, details: object) => void
@@ -44,6 +47,7 @@ interface LinkSetEvents {
     linkUp: [rs: string, bootId: number]
     linkDown: [rs: string, reason: LinkDownReason, silentMs: number]
     control: [rs: string, message: Record<string, unknown>]
+    /** Only where the data plane is in this thread. */
     media: [rs: string, label: number, packet: Buffer]
     routed: [rs: string, body: Buffer]
     /** A link to a server of the list stands, whether it is a neighbour or not. */
@@ -66,11 +70,15 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
     readonly #listed = new Map<string, LinkPeer>()
     readonly #addresses = new Set<string>()
     readonly #contacts = new Map<string, Contact>()
-    readonly #byReceiveId = new Map<number, Link>()
+    readonly #receiveIds = new Set<number>()
+    /** Contacts by the number of their link at the data plane. */
+    readonly #byNumber = new Map<number, Contact>()
+    readonly #data: DataHost
+    readonly #ownsData: boolean
     readonly #random: () => number
+    #lastNumber = 0
+    #bound: (port: number | string) => void = () => {}
     #closed = false
-    /** Datagrams that belong to no link. */
-    stray = 0
 
     constructor(options: LinkSetOptions) {
         super()
@@ -79,9 +87,13 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
         const events: ListenerEvents = {
             isExpected: address => this.#addresses.has(address),
             connection: (socket, settled) => this.#onConnection(socket, settled),
-            datagram: (datagram, from) => this.#onDatagram(datagram, from),
+            bindDatagrams: port => this.#bindDatagrams(port),
             refused: (address, what) => this.#log("warn", "connection refused", { address, reason: what }),
         }
+        const { ip, bootId, helloMs = linkLimits.helloIntervalMs, underlay } = options
+        this.#ownsData = !options.data
+        this.#data = options.data ?? new LocalData({ ip, mediaPort: 0, bootId, helloMs }, underlay)
+        this.#hearData()
         this.#listener = new LinkListener(options.ip, options.identity, events, options.underlay)
     }
 
@@ -180,33 +192,43 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
 
     /** Sends `packet` under the label that `rs` handed out; it may be changed after the call. False: link not up. */
     sendMedia(rs: string, label: number, packet: Buffer): boolean {
-        const contact = this.#contacts.get(rs)
-        return contact?.adjacent === true && contact.link.sendMedia(label, packet)
+        const link = this.#adjacent(rs)
+        if (link === undefined || packet.length > linkLimits.mediaPacketBytes) return false
+        this.#data.post({ type: "media", link, label, packet: Uint8Array.from(packet) })
+        return true
     }
 
     /** Hands a routed datagram to a neighbour. False: link not up. */
     sendRouted(rs: string, body: Buffer): boolean {
-        const contact = this.#contacts.get(rs)
-        return contact?.adjacent === true && contact.link.sendRouted(body)
+        const link = this.#adjacent(rs)
+        if (link === undefined || body.length > linkLimits.mediaPacketBytes) return false
+        this.#data.post({ type: "routed", link, body: Uint8Array.from(body) })
+        return true
+    }
+
+    /** Datagrams that belong to no link. */
+    get stray(): number {
+        return this.#data.links.stray
     }
 
     /** Smoothed one-way delay in 0.01 ms, or undefined while the link is down or not yet measured. */
     delay(rs: string): number | undefined {
         const contact = this.#contacts.get(rs)
-        return contact?.adjacent ? contact.link.measurement.delay() : undefined
+        return contact?.adjacent ? contact.link.figures.delay : undefined
     }
 
     /** The links that this end wants to be neighbours'. */
     snapshot(): LinkSnapshot[] {
+        const { counters } = this.#data.links
         return [...this.#contacts.values()]
             .filter(({ wanted }) => wanted)
             .map(({ rs, adjacent, link }) => ({
                 rs,
                 up: adjacent,
                 delay: this.delay(rs),
-                jitter: link.measurement.jitter(),
-                lossPermille: link.measurement.lossPermille(),
-                counters: { ...link.counters },
+                jitter: link.figures.jitter,
+                lossPermille: link.figures.lossPermille,
+                counters: counters[rs] ?? newLinkCounters(),
             }))
     }
 
@@ -214,6 +236,45 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
         for (const contact of [...this.#contacts.values()]) this.#remove(contact, "shutdown")
         this.#closed = true
         await this.#listener.close()
+        if (this.#ownsData) await this.#data.close()
+    }
+
+    // ---- data plane -------------------------------------------------------------------------------------------------------
+
+    #hearData(): void {
+        const data = this.#data
+        data.on({
+            bound: ({ socket, port }) => socket === "links" && this.#bound(port),
+            unbound: ({ socket, what }) => socket === "links" && this.#bound(what),
+            hello: hello => this.#byNumber.get(hello.link)?.link.onHello(hello),
+            measured: ({ link, figures }) => this.#byNumber.get(link)?.link.onMeasured(figures),
+            caughtUp: ({ link }) => this.#byNumber.get(link)?.link.onCaughtUp(),
+            exhausted: ({ link }) => this.#byNumber.get(link)?.link.close("closed"), // new connection, new keys
+            routed: ({ link, body }) => {
+                const contact = this.#byNumber.get(link)
+                const { buffer, byteOffset, byteLength } = body
+                if (contact?.adjacent) this.emit("routed", contact.rs, Buffer.from(buffer, byteOffset, byteLength))
+            },
+        })
+        if (data instanceof LocalData)
+            data.onMedia = (peer, label, packet) => {
+                if (this.listenerCount("media") > 0) this.emit("media", peer, label, packet)
+            }
+    }
+
+    /** Undefined when the data plane listens on the UDP port of this number, else what is wrong. */
+    #bindDatagrams(port: number): Promise<string | undefined> {
+        return new Promise(resolve => {
+            this.#bound = outcome => resolve(typeof outcome === "string" ? outcome : undefined)
+            void this.#data.failed.then(resolve)
+            this.#data.post({ type: "bindLinks", port })
+        })
+    }
+
+    /** The number of the link to a neighbour. */
+    #adjacent(rs: string): number | undefined {
+        const contact = this.#contacts.get(rs)
+        return contact?.adjacent ? contact.link.number : undefined
     }
 
     // ---- contacts ---------------------------------------------------------------------------------------------------------
@@ -222,7 +283,7 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
         const known = this.#contacts.get(peer.rs)
         if (known) return known
         const { rs } = peer
-        const link = new Link(peer, this.#options.bootId, this.#options.helloMs ?? linkLimits.helloIntervalMs, {
+        const link = new Link(peer, {
             up: bootId => {
                 contact.attempt = 0
                 contact.bootId = bootId
@@ -236,14 +297,23 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
                 this.emit("closed", rs)
             },
             control: message => this.#onControl(contact, message),
-            media: (label, packet) => contact.adjacent && this.emit("media", rs, label, packet),
-            routed: body => contact.adjacent && this.emit("routed", rs, body),
             ended: () => {
                 this.#forgetReceiveId(contact)
                 if (contact.isNeeded) this.#dialLater(contact)
                 else this.#remove(contact, "closed")
             },
-            send: datagram => this.#listener.send(datagram, peer.linkPort, peer.ip),
+            opened: keys => {
+                const number = ++this.#lastNumber
+                this.#byNumber.set(number, contact)
+                const { ip, linkPort: port } = peer
+                this.#data.post({ type: "openLink", link: number, peer: rs, ip, port, keys })
+                return number
+            },
+            closed: number => {
+                this.#byNumber.delete(number)
+                this.#data.post({ type: "closeLink", link: number })
+            },
+            post: request => this.#data.post(request),
         })
         const contact = new Contact(link)
         this.#contacts.set(rs, contact)
@@ -278,6 +348,7 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
         const adjacent = link.isUp && contact.wanted !== undefined && contact.peerWants
         if (adjacent === contact.adjacent) return
         contact.adjacent = adjacent
+        if (link.number !== undefined) this.#data.post({ type: "adjacent", link: link.number, on: adjacent })
         if (adjacent) {
             this.#log("info", "link up", { peer: rs, boot: contact.bootId })
             this.emit("linkUp", rs, contact.bootId)
@@ -315,6 +386,7 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
         contact.forget()
         contact.link.close(reason)
         this.#forgetReceiveId(contact)
+        this.#data.post({ type: "forgetPeer", peer: contact.rs })
     }
 
     #isCurrent(contact: Contact): boolean {
@@ -378,27 +450,17 @@ export class LinkSet extends EventEmitter<LinkSetEvents> {
     #secure(contact: Contact, meeting: Meeting & { ok: true }) {
         const { receive } = meeting.keys
         // One in four thousand million; the other end dials again and gets other keys.
-        if (this.#byReceiveId.has(receive.linkId)) return meeting.channel.close("closed")
+        if (this.#receiveIds.has(receive.linkId)) return meeting.channel.close("closed")
         this.#forgetReceiveId(contact)
         clearTimeout(contact.retry)
         contact.receiveId = receive.linkId
-        this.#byReceiveId.set(receive.linkId, contact.link)
+        this.#receiveIds.add(receive.linkId)
         contact.link.secured(meeting.channel, meeting.bootId, meeting.keys, meeting.helloMs)
     }
 
     #forgetReceiveId(contact: Contact): void {
-        if (contact.receiveId !== undefined) this.#byReceiveId.delete(contact.receiveId)
+        if (contact.receiveId !== undefined) this.#receiveIds.delete(contact.receiveId)
         contact.receiveId = undefined
-    }
-
-    #onDatagram(datagram: Buffer, from: RemoteInfo): void {
-        const linkId = linkIdOf(datagram)
-        const link = linkId === undefined ? undefined : this.#byReceiveId.get(linkId)
-        if (!link || from.port !== link.peer.linkPort || from.address !== link.peer.ip) {
-            this.stray++
-            return
-        }
-        link.onDatagram(datagram)
     }
 
     #log(level: "info" | "warn", what: string, details: object): void {

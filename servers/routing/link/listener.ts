@@ -1,11 +1,10 @@
 /**
- * The port on which neighbours reach us: TCP for TLS, UDP of the same number for datagrams.
+ * The port on which neighbours reach us: TCP for TLS, and UDP of the same number, which the data plane has.
  *
- * Owns both sockets and what a stranger may cost: connections from addresses that no neighbour has are closed before
+ * Owns the TCP socket, the choice of the number, and what a stranger may cost: connections from addresses that no neighbour has are closed before
  * TLS begins, and those that have not shown who they are are few, in all and for each address.
  */
 
-import { createSocket, type Socket as DatagramSocket, type RemoteInfo } from "node:dgram"
 import { createServer, type Server, type Socket } from "node:net"
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls"
 import { linkLimits } from "../../../protocol/link.ts"
@@ -18,7 +17,8 @@ export interface ListenerEvents {
     isExpected(address: string): boolean
     /** TLS is done; `settled` must be called once it is known who it is, or that it is nobody. */
     connection(socket: TLSSocket, settled: () => void): void
-    datagram(datagram: Buffer, from: RemoteInfo): void
+    /** Takes the UDP port of this number for datagrams: undefined, or why it cannot be had. */
+    bindDatagrams(port: number): Promise<string | undefined>
     refused(address: string, what: string): void
 }
 
@@ -28,14 +28,13 @@ export class LinkListener {
     readonly #underlay: Underlay | undefined
     readonly #tls: TlsServer
     #tcp: Server | undefined
-    #udp: DatagramSocket | undefined
     readonly #halfOpen = new Map<string, number>()
     #halfOpenTotal = 0
     /** For each half-open connection by name: what counts it as settled. */
     readonly #settlers = new Map<string, () => void>()
     readonly #halfOpenSockets = new Set<Socket>()
 
-    /** `underlay`: the emulated network that all datagrams and connections pass through. */
+    /** `underlay`: the emulated network that all connections pass through. */
     constructor(ip: string, identity: Identity, events: ListenerEvents, underlay?: Underlay) {
         this.#ip = ip
         this.#underlay = underlay
@@ -60,35 +59,19 @@ export class LinkListener {
         for (let attempt = 0; ; attempt++) {
             const tcp = createServer({ allowHalfOpen: false }, socket => this.#onConnection(socket))
             const listening = await listen(tcp, this.#ip, port)
-            const udp = createSocket({ type: "udp4", recvBufferSize: 1 << 20 })
-            const bound = await bind(udp, this.#ip, listening)
-            if (bound === undefined) {
+            const wrong = await this.#events.bindDatagrams(listening)
+            if (wrong === undefined) {
                 tcp.on("error", () => {}) // such as too many open files: the next connection may succeed
-                udp.on("error", () => {}) // such as an unreachable address: that neighbour goes down by silence
-                udp.on("message", (datagram, from) => {
-                    if (this.#underlay?.isPlain === false && !this.#underlay.hears(from.address)) return
-                    this.#events.datagram(datagram, from)
-                })
                 this.#tcp = tcp
-                this.#udp = udp
                 return { port: listening }
             }
             await new Promise(resolve => tcp.close(resolve))
-            udp.close()
-            if (port !== 0 || attempt >= 20) throw bound
+            if (port !== 0 || attempt >= 20) throw new Error(wrong)
         }
-    }
-
-    send(datagram: Buffer, port: number, address: string): void {
-        const underlay = this.#underlay
-        if (!underlay || underlay.isPlain) this.#udp?.send(datagram, port, address, ignore)
-        else underlay.send(address, datagram.length, () => this.#udp?.send(datagram, port, address, ignore))
     }
 
     async close(): Promise<void> {
         this.#underlay?.close()
-        this.#udp?.close()
-        this.#udp = undefined
         // The listening socket is closed only once all of its connections are.
         for (const socket of this.#halfOpenSockets) socket.destroy()
         await new Promise(resolve => (this.#tcp ? this.#tcp.close(resolve) : resolve(undefined)))
@@ -139,25 +122,12 @@ function nameOf(socket: Socket): string {
     return `${socket.remoteAddress}:${socket.remotePort}`
 }
 
-function ignore(): void {}
-
 function listen(server: Server, ip: string, port: number): Promise<number> {
     return new Promise((resolve, reject) => {
         server.once("error", reject)
         server.listen({ host: ip, port, backlog: linkLimits.halfOpen }, () => {
             server.off("error", reject)
             resolve((server.address() as { port: number }).port)
-        })
-    })
-}
-
-/** Undefined when bound, else the error. */
-function bind(socket: DatagramSocket, ip: string, port: number): Promise<Error | undefined> {
-    return new Promise(resolve => {
-        socket.once("error", resolve)
-        socket.bind({ address: ip, port, exclusive: true }, () => {
-            socket.off("error", resolve)
-            resolve(undefined)
         })
     })
 }

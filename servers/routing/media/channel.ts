@@ -9,6 +9,7 @@ import { type Codec, soundRate } from "../../../media/codec.ts"
 import { JitterBuffer, type PushOutcome } from "../../../media/jitter-buffer.ts"
 import { power, powerToDb } from "../../../media/level.ts"
 import { type RtpHeader, rtpHeaderBytes, writeRtp } from "../../../media/rtp.ts"
+import type { SrtpSender } from "../../../media/srtp.ts"
 import type { EncodedMix } from "./encodes.ts"
 
 export const tickMs = 20
@@ -58,6 +59,8 @@ export class Channel {
     open = true
     /** Nothing that comes from it is heard, whatever its packets hold. */
     muted = false
+    /** Protects what is sent. A channel made with room for a tag sends nothing without it. */
+    sender: SrtpSender | undefined
 
     private readonly packets: Buffer[]
     private nextPacket = 0
@@ -67,19 +70,21 @@ export class Channel {
     private wasMuted = false
     private soundTicks = 0
 
-    /** `start` is a random number that the RTP numbers begin from (RFC 3550). */
+    /** `start` is a random number that the RTP numbers begin from (RFC 3550). `tagBytes`: room for what protects; 0: it goes plain. */
     constructor(
         readonly kind: ChannelKind,
         readonly codec: Codec,
-        private readonly ssrc: number,
+        readonly ssrc: number,
         private readonly start: number,
         private readonly emit: (packet: Buffer) => void,
+        private readonly tagBytes = 0,
     ) {
         this.jitter = new JitterBuffer({ codec, pullSamples: frameSamples, floorMs: jitterFloorMs, maxMs: jitterMaxMs })
-        this.sequence = start & 0xffff
+        // The first wrap of the sequence number must be one that a receiver can tell (RFC 3711, 3.3.1).
+        this.sequence = start & 0x7fff
         this.ticksOfTick = (codec.clockRate * tickMs) / 1000
         const bytes = codec.isFixedSize ? codec.silence.length : codec.payloadBytesMax
-        this.packets = Array.from({ length: buffers }, () => Buffer.alloc(rtpHeaderBytes + bytes))
+        this.packets = Array.from({ length: buffers }, () => Buffer.alloc(rtpHeaderBytes + bytes + tagBytes))
     }
 
     /** Gives back what is held outside of JavaScript's memory. */
@@ -120,7 +125,7 @@ export class Channel {
      */
     send(mix: EncodedMix | undefined, tick: number): void {
         this.hears = mix
-        if (!this.open) return
+        if (!this.open || (this.tagBytes > 0 && !this.sender)) return
         const pausedBefore = this.silentTicks > hangoverTicks
         this.silentTicks = mix ? 0 : this.silentTicks + 1
         const pause =
@@ -137,7 +142,9 @@ export class Channel {
         const bytes = mix ? mix.bytes : silence.length
         for (let i = 0; i < bytes; i++) packet[rtpHeaderBytes + i] = payload[i]!
         this.sent++
-        const length = rtpHeaderBytes + bytes
+        let length = rtpHeaderBytes + bytes
+        if (this.sender) length = this.sender.protect(packet, length)
+        if (length === 0) return
         this.emit(length === packet.length ? packet : packet.subarray(0, length))
     }
 }

@@ -4,7 +4,9 @@
  */
 
 import type { CodecName } from "../../../media/codec.ts"
+import type { LegKeys } from "../../../media/leg-keys.ts"
 import type { Outcome } from "../../../media/outcome.ts"
+import type { LegQuality } from "../../../media/rtp-reports.ts"
 import type { UdpIo } from "../../../media/udp.ts"
 
 export interface MediaPlaneOptions {
@@ -52,6 +54,21 @@ export interface Leg {
     remotePort: number
     /** What it sends and hears. Default PCMU. The same leg with another codec begins anew. */
     codec?: CodecName
+    /** SRTP keys, never used before. The same leg with others goes on under them. */
+    keys?: LegKeys
+    /**
+     * A standard RTP sender or receiver that an operator has admitted: without keys, with any SSRC, known by its address alone. It
+     * is sent to from the beginning. Every other leg has keys.
+     */
+    plain?: boolean
+}
+
+/** What the processing servers of a session share, derived for each of them: transit servers have none of it [claim 4]. */
+export interface SessionKeys {
+    /** Master key and salt of what this server sends on links. */
+    own: Uint8Array
+    /** Of each other processing server. */
+    others: { rs: string; master: Uint8Array }[]
 }
 
 /** One link of the session's tree at this server. Labels are per peer: packets to it carry `labelOut`, from it `labelIn`. */
@@ -66,7 +83,7 @@ export interface TreeLink {
 
 export type PlaneRefusal = "malformed" | "too-many" | "taken"
 
-export interface LegStatistics {
+export interface LegStatistics extends LegQuality {
     session: string
     endpoint: string
     ssrc: number
@@ -88,9 +105,21 @@ export interface LegStatistics {
     silentMs: number
     /** By the server: see `setMuted`. */
     muted: boolean
+    /** Without SRTP, by an operator's word. */
+    plain: boolean
+    /** RTCP compounds of the far side. */
+    reports: number
 }
 
-export interface LinkStatistics extends Omit<LegStatistics, "endpoint" | "ssrc"> {
+/** How good a leg is, from its reports (`media/rtp-reports.ts`). */
+export interface LegReport extends LegQuality {
+    session: string
+    endpoint: string
+    ssrc: number
+}
+
+export interface LinkStatistics
+    extends Omit<LegStatistics, "endpoint" | "ssrc" | "plain" | "reports" | keyof LegQuality> {
     peer: string
 }
 
@@ -116,6 +145,13 @@ export interface PlaneStatistics {
         wrongPayload: number
         /** From links: no such label of this peer, or not RTP. */
         unknownLabel: number
+        /** RTCP of legs, valid. */
+        reports: number
+        /** SRTP or SRTCP whose tag is wrong, and whose packet has come before. */
+        forged: number
+        replayed: number
+        /** From links: the session's keys have not come, or nobody's fits. */
+        noKey: number
         sendFailures: number
     }
     ticks: {
@@ -136,6 +172,13 @@ export interface MediaPlaneFace {
     start(): Promise<Outcome<{ port: number }>>
     /** Adds a leg; the same leg again (same session, endpoint, ssrc) only moves its remote address. */
     addLeg(leg: Leg): Outcome<void, PlaneRefusal>
+    /**
+     * What protects the links of a session at this server; undefined: nothing may be heard or said on them. Links that have no keys
+     * yet carry nothing.
+     */
+    setSessionKeys(session: string, keys: SessionKeys | undefined): void
+    /** How good each leg is at present. */
+    reports(): LegReport[]
     /** True when there was such a leg. */
     removeLeg(ssrc: number): boolean
     /** Mutes a leg here or lifts it: of a muted leg nothing is ever mixed, whatever its packets hold. True when there is such a leg. */

@@ -7,17 +7,38 @@
 
 import { randomInt } from "node:crypto"
 import { isIPv4 } from "node:net"
+import { hostname } from "node:os"
 import type { CodecName } from "../../../media/codec.ts"
 import { codecs, isCodecName } from "../../../media/codecs.ts"
 import { loadOpus } from "../../../media/opus.ts"
 import { type Failure, failure, type Outcome, success } from "../../../media/outcome.ts"
-import { RtpHeader, readRtp } from "../../../media/rtp.ts"
+import { isRtcp, reportBytesMax } from "../../../media/rtcp.ts"
+import { RtpHeader, readRtp, rtpHeaderBytes } from "../../../media/rtp.ts"
+import { RtpReports, reportIntervalMs } from "../../../media/rtp-reports.ts"
+import {
+    masterBytes,
+    SrtpReceiver,
+    type SrtpRefusal,
+    SrtpSender,
+    srtpCarriedTagBytes,
+    srtpTagBytes,
+} from "../../../media/srtp.ts"
 import { systemClock, Ticker } from "../../../media/ticker.ts"
 import { openUdp, type UdpIo } from "../../../media/udp.ts"
 import { probeAnswers, probeAsks, probeBytes, readProbe } from "../../../protocol/probe.ts"
 import { Channel, tickMs } from "./channel.ts"
 import { dspUnitsOf } from "./dsp-units.ts"
-import type { Leg, MediaPlaneFace, MediaPlaneOptions, PlaneRefusal, PlaneStatistics, TreeLink } from "./interface.ts"
+import type {
+    Leg,
+    LegReport,
+    MediaPlaneFace,
+    MediaPlaneOptions,
+    PlaneRefusal,
+    PlaneStatistics,
+    SessionKeys,
+    TreeLink,
+} from "./interface.ts"
+import { LinkProtection } from "./link-protection.ts"
 import { Mixer } from "./mixer.ts"
 import { ProbeLimit } from "./probe-limit.ts"
 
@@ -32,12 +53,18 @@ export const planeLimits = {
 }
 
 const probeFirstByte = 0x50
+const reportTicks = reportIntervalMs / tickMs
 const u32 = 4294967295
 
 interface HeldLeg extends Leg {
     channel: Channel
     /** When its endpoint joined last. */
     sinceMs: number
+    /** Of what the endpoint sends; a plain leg has none. */
+    receiver: SrtpReceiver | undefined
+    reports: RtpReports
+    reportPacket: Buffer
+    reportTick: number
 }
 
 interface HeldLink extends TreeLink {
@@ -49,6 +76,11 @@ export class MediaPlane implements MediaPlaneFace {
     private readonly legs = new Map<number, HeldLeg>()
     /** By peer, then by the label that its packets carry. */
     private readonly links = new Map<string, Map<number, HeldLink>>()
+    /** Plain legs by their address. */
+    private readonly plain = new Map<string, HeldLeg>()
+    private readonly protections = new Map<string, LinkProtection>()
+    /** The present tick's time on the wall; it never goes back. */
+    private unixMs = 0
     private readonly limit: ProbeLimit
     private readonly header = new RtpHeader()
     private io: UdpIo | undefined
@@ -63,6 +95,10 @@ export class MediaPlane implements MediaPlaneFace {
         wrongAddress: 0,
         wrongPayload: 0,
         unknownLabel: 0,
+        reports: 0,
+        forged: 0,
+        replayed: 0,
+        noKey: 0,
     }
 
     /** `ticker`: another than its own, of 20 ms, where somebody wants to look at it. */
@@ -91,8 +127,14 @@ export class MediaPlane implements MediaPlaneFace {
         const held = this.legs.get(leg.ssrc)
         if (held && (held.session !== leg.session || held.endpoint !== leg.endpoint))
             return failure("taken", `SSRC ${leg.ssrc} belongs to another leg`, "maker")
-        if (held && held.channel.codec.name === codec) {
+        if (held && held.channel.codec.name === codec && held.plain === leg.plain) {
             held.sinceMs = systemClock.nowMs()
+            // The same keys again must go on where they are: no index is ever used twice.
+            if (leg.keys && !isSameKeys(leg, held)) {
+                held.keys = leg.keys
+                held.receiver = new SrtpReceiver(leg.keys.toServer)
+                held.channel.sender = new SrtpSender(leg.keys.toEndpoint)
+            }
             if (held.remoteIp === leg.remoteIp && held.remotePort === leg.remotePort) return success(undefined)
             held.remoteIp = leg.remoteIp
             held.remotePort = leg.remotePort
@@ -106,17 +148,29 @@ export class MediaPlane implements MediaPlaneFace {
             return failure("too-many", `${planeLimits.legs} legs are held already`, "operator")
         const full = this.problemWithCodec(codec)
         if (full) return full
+        if (held) this.removeLeg(leg.ssrc)
+        const tagBytes = leg.plain ? 0 : srtpTagBytes
+        const emit = (packet: Buffer) => {
+            const payloadBytes = packet.length - rtpHeaderBytes - tagBytes
+            created.reports.sent(created.channel.ssrc, packet.readUInt32BE(4), payloadBytes, this.unixMs)
+            this.io?.send(packet, created.remoteIp, created.remotePort)
+        }
+        const kind = codecs[codec]
         const created: HeldLeg = {
             ...leg,
-            channel: new Channel("leg", codecs[codec], randomInt(1, u32), randomInt(u32), packet =>
-                this.io?.send(packet, created.remoteIp, created.remotePort),
-            ),
+            channel: new Channel("leg", kind, randomInt(1, u32), randomInt(u32), emit, tagBytes),
             sinceMs: systemClock.nowMs(),
+            receiver: leg.keys && new SrtpReceiver(leg.keys.toServer),
+            reports: new RtpReports(codec, kind.clockRate, `parley@${hostname()}`),
+            reportPacket: Buffer.alloc(reportBytesMax),
+            reportTick: 0,
         }
+        if (leg.keys) created.channel.sender = new SrtpSender(leg.keys.toEndpoint)
         // Anybody may name an address when they join. Only a packet from there proves that it wants to hear us; until
         // then nothing is sent, so that nobody can turn our sound on somebody else.
-        created.channel.open = false
+        created.channel.open = leg.plain === true
         this.legs.set(leg.ssrc, created)
+        if (leg.plain) this.plain.set(placeOf(leg.remoteIp, leg.remotePort), created)
         this.enter(leg.session, created.channel)
         return success(undefined)
     }
@@ -125,6 +179,7 @@ export class MediaPlane implements MediaPlaneFace {
         const leg = this.legs.get(ssrc)
         if (!leg) return false
         this.legs.delete(ssrc)
+        if (leg.plain) this.plain.delete(placeOf(leg.remoteIp, leg.remotePort))
         this.leave(leg.session, leg.channel)
         return true
     }
@@ -159,10 +214,13 @@ export class MediaPlane implements MediaPlaneFace {
         if (full) return full
         const created: HeldLink = {
             ...link,
-            channel: new Channel("link", codecs[codec], randomInt(1, u32), randomInt(u32), packet =>
-                this.sendOnLink(created, packet),
+            channel: new Channel(
+                ...(["link", codecs[codec], randomInt(1, u32), randomInt(u32)] as const),
+                packet => this.sendOnLink(created, packet),
+                srtpCarriedTagBytes,
             ),
         }
+        created.channel.sender = this.protections.get(session)?.newSender()
         const labels = this.links.get(peer) ?? new Map<number, HeldLink>()
         labels.set(labelIn, created)
         this.links.set(peer, labels)
@@ -180,13 +238,43 @@ export class MediaPlane implements MediaPlaneFace {
         return true
     }
 
+    setSessionKeys(session: string, keys: SessionKeys | undefined): void {
+        const before = this.protections.get(session)
+        if (!keys) this.protections.delete(session)
+        else if (!before) this.protections.set(session, new LinkProtection(keys))
+        // Who sends on under the same key keeps the place in it.
+        if (keys && before?.update(keys)) return
+        const protection = this.protections.get(session)
+        for (const labels of this.links.values())
+            for (const link of labels.values())
+                if (link.session === session) link.channel.sender = protection?.newSender()
+    }
+
+    reports(): LegReport[] {
+        return [...this.legs.values()].map(leg => ({
+            session: leg.session,
+            endpoint: leg.endpoint,
+            ssrc: leg.ssrc,
+            ...this.qualityOf(leg),
+        }))
+    }
+
     receiveFromLink(peer: string, label: number, packet: Buffer): void {
         const link = this.links.get(peer)?.get(label)
-        if (!link || !readRtp(packet, this.header)) {
+        if (!link) {
             this.counts.unknownLabel++
             return
         }
-        this.deliver(link.channel, packet)
+        const protection = this.protections.get(link.session)
+        const taken = protection?.unprotect(packet, systemClock.nowMs())
+        if (typeof taken !== "number") {
+            if (taken === "replayed") this.counts.replayed++
+            else this.counts.noKey++
+            return
+        }
+        const plain = packet.subarray(0, taken)
+        if (readRtp(plain, this.header)) this.deliver(link.channel, plain)
+        else this.counts.unknownLabel++
     }
 
     dspUnitsUsed(): number {
@@ -198,7 +286,9 @@ export class MediaPlane implements MediaPlaneFace {
 
     silentLegs(sinceMs: number): Leg[] {
         const heardBefore = systemClock.nowMs() - sinceMs
-        return [...this.legs.values()].filter(leg => Math.max(leg.sinceMs, leg.channel.lastHeardMs) < heardBefore)
+        return [...this.legs.values()].filter(
+            leg => !leg.plain && Math.max(leg.sinceMs, leg.channel.lastHeardMs) < heardBefore,
+        )
     }
 
     statistics(): PlaneStatistics {
@@ -208,6 +298,9 @@ export class MediaPlane implements MediaPlaneFace {
             legs: [...this.legs.values()].map(leg => ({
                 endpoint: leg.endpoint,
                 ssrc: leg.ssrc,
+                plain: leg.plain === true,
+                reports: leg.reports.received,
+                ...this.qualityOf(leg),
                 ...channelStatistics(leg.session, leg.channel, nowMs),
             })),
             links: [...this.links.values()].flatMap(labels =>
@@ -233,7 +326,28 @@ export class MediaPlane implements MediaPlaneFace {
 
     /** Part of the ticker: one tick of every session. */
     onTick(deadlineMs: number, tick: number): void {
+        this.unixMs = performance.timeOrigin + deadlineMs
         for (const mixer of this.sessions.values()) mixer.tick(deadlineMs, tick)
+        for (const leg of this.legs.values()) if (tick >= leg.reportTick) this.report(leg, tick)
+    }
+
+    /** Says what was sent and what has come, about once a second. */
+    private report(leg: HeldLeg, tick: number): void {
+        // Not all in one tick, and never in step with each other (RFC 3550, 6.3.1).
+        leg.reportTick = tick + reportTicks - 5 + randomInt(10)
+        // Whoever has shown no RTCP on this port may take it for bad sound.
+        if (!leg.channel.open || leg.channel.sent === 0 || (leg.plain && leg.reports.received === 0)) return
+        const packet = leg.reportPacket
+        const { jitterMs } = leg.channel.jitter.statistics()
+        let bytes = leg.reports.write(packet, leg.channel.ssrc, jitterMs, this.unixMs)
+        if (leg.channel.sender) bytes = leg.channel.sender.protectRtcp(packet, bytes)
+        // The socket may hold it for a moment; the next one is a second away.
+        if (bytes > 0) this.io?.send(packet.subarray(0, bytes), leg.remoteIp, leg.remotePort)
+    }
+
+    private qualityOf(leg: HeldLeg) {
+        const { delayMs } = leg.channel.jitter.statistics()
+        return leg.reports.quality(delayMs, tickMs, performance.timeOrigin + systemClock.nowMs())
     }
 
     private receive(datagram: Buffer, ip: string, port: number): void {
@@ -241,6 +355,7 @@ export class MediaPlane implements MediaPlaneFace {
         this.counts.received++
         if (datagram[0] === probeFirstByte && datagram.length === probeBytes) this.answerProbe(datagram, ip, port)
         else if (datagram[0] === probeFirstByte && this.takenByServer(datagram, ip, port)) return
+        else if (isRtcp(datagram)) this.receiveRtcp(datagram, ip, port)
         else this.receiveRtp(datagram, ip, port)
     }
 
@@ -271,10 +386,52 @@ export class MediaPlane implements MediaPlaneFace {
             this.counts.malformed++
             return
         }
-        const leg = this.legs.get(this.header.ssrc)
-        if (!leg) this.counts.unknownLeg++
+        const leg = this.legAt(this.header.ssrc, ip, port)
+        if (!leg) return
+        let packet = datagram
+        if (leg.receiver) {
+            const taken = leg.receiver.unprotect(datagram)
+            if (typeof taken !== "number") {
+                this.refuse(taken)
+                return
+            }
+            packet = datagram.subarray(0, taken)
+            // Padding is told by the last byte, which could not be read before.
+            if (!readRtp(packet, this.header)) {
+                this.counts.malformed++
+                return
+            }
+        }
+        if (!this.deliver(leg.channel, packet)) return
+        leg.channel.open = true
+        leg.reports.hear(this.header)
+    }
+
+    private receiveRtcp(datagram: Buffer, ip: string, port: number): void {
+        const leg = this.legAt(datagram.readUInt32BE(4), ip, port)
+        if (!leg) return
+        const taken = leg.receiver ? leg.receiver.unprotectRtcp(datagram) : datagram.length
+        if (typeof taken !== "number") this.refuse(taken)
+        else if (leg.reports.take(datagram, taken, performance.timeOrigin + systemClock.nowMs()))
+            this.counts.malformed++
+        else this.counts.reports++
+    }
+
+    /** The leg that a datagram is of: by its SSRC and address, or by the address alone where it is plain. */
+    private legAt(ssrc: number, ip: string, port: number): HeldLeg | undefined {
+        const plain = this.plain.size > 0 ? this.plain.get(placeOf(ip, port)) : undefined
+        if (plain) return plain
+        const leg = this.legs.get(ssrc)
+        if (!leg || leg.plain) this.counts.unknownLeg++
         else if (leg.remotePort !== port || leg.remoteIp !== ip) this.counts.wrongAddress++
-        else if (this.deliver(leg.channel, datagram)) leg.channel.open = true
+        else return leg
+        return undefined
+    }
+
+    private refuse(why: SrtpRefusal): void {
+        if (why === "replayed") this.counts.replayed++
+        else if (why === "malformed") this.counts.malformed++
+        else this.counts.forged++
     }
 
     /** Whether it was a packet that the stream may have. */
@@ -373,6 +530,16 @@ function channelStatistics(session: string, channel: Channel, nowMs: number) {
     }
 }
 
+function placeOf(ip: string, port: number): string {
+    return `${ip}:${port}`
+}
+
+function isSameKeys(a: Leg, b: Leg): boolean {
+    if (!a.keys || !b.keys) return a.keys === b.keys
+    const [one, other] = [Buffer.from(a.keys.toServer), Buffer.from(a.keys.toEndpoint)]
+    return one.equals(b.keys.toServer) && other.equals(b.keys.toEndpoint)
+}
+
 function isLabel(label: number): boolean {
     return Number.isInteger(label) && label >= 0 && label <= u32
 }
@@ -380,6 +547,8 @@ function isLabel(label: number): boolean {
 function problemWithLeg(leg: Leg): string | undefined {
     if (!leg.session || !leg.endpoint) return "a leg needs a session and an endpoint"
     if (!Number.isInteger(leg.ssrc) || leg.ssrc < 1 || leg.ssrc > u32) return "the SSRC is not in 1..2^32-1"
+    if (leg.plain ? leg.keys !== undefined : leg.keys?.toServer.length !== masterBytes)
+        return "a leg has keys, or is plain by an operator's word"
     if (leg.codec !== undefined && !isCodecName(leg.codec)) return `there is no codec ${String(leg.codec)}`
     if (!isIPv4(leg.remoteIp)) return "the remote address is no IPv4 address"
     if (!Number.isInteger(leg.remotePort) || leg.remotePort < 1 || leg.remotePort > 65535)

@@ -6,6 +6,7 @@
  */
 
 import { failure, type Outcome, success } from "../../../media/outcome.ts"
+import type { TransitCounters, TransitEntry } from "../data/statistics.ts"
 
 /** One link of a session's tree at this server. */
 export interface TransitBranch {
@@ -20,6 +21,7 @@ interface Entry {
     sid: string
     out: { peer: string; label: number }[]
     packets: number
+    notSent: number
 }
 
 export type TransitRefusal = "malformed" | "taken" | "too-many"
@@ -28,13 +30,13 @@ export const transitLimits = { sessions: 4096, branches: 64 }
 const u32 = 4294967295
 
 export class Transit {
-    readonly counters = { packets: 0, copies: 0, notSent: 0 }
+    readonly counters: TransitCounters = { packets: 0, copies: 0, notSent: 0 }
     readonly #send: (peer: string, label: number, packet: Buffer) => boolean
     /** By the neighbour that a packet comes from, then by its label. */
     readonly #entries = new Map<string, Map<number, Entry>>()
     readonly #sessions = new Map<string, readonly TransitBranch[]>()
 
-    /** `send` copies the packet before it returns; false: the link is not up. */
+    /** `send` may write the label into the packet, which the next copy does again; false: the link is not up. */
     constructor(send: (peer: string, label: number, packet: Buffer) => boolean) {
         this.#send = send
     }
@@ -51,7 +53,7 @@ export class Transit {
             const out = branches
                 .filter(other => other.peer !== peer)
                 .map(other => ({ peer: other.peer, label: other.labelOut }))
-            labels.set(labelIn, { sid, out, packets: 0 })
+            labels.set(labelIn, { sid, out, packets: 0, notSent: 0 })
             this.#entries.set(peer, labels)
         }
         return success(undefined)
@@ -72,16 +74,22 @@ export class Transit {
         if (!entry) return false
         entry.packets++
         this.counters.packets++
-        for (const { peer: next, label: labelOut } of entry.out) {
-            if (this.#send(next, labelOut, packet)) this.counters.copies++
-            else this.counters.notSent++
+        const { out } = entry
+        for (let i = 0; i < out.length; i++) {
+            if (this.#send(out[i].peer, out[i].label, packet)) this.counters.copies++
+            else {
+                this.counters.notSent++
+                entry.notSent++
+            }
         }
         return true
     }
 
-    list(): { sid: string; from: string; labelIn: number; out: { peer: string; label: number }[]; packets: number }[] {
+    list(): TransitEntry[] {
         return [...this.#entries].flatMap(([from, labels]) =>
-            [...labels].map(([labelIn, { sid, out, packets }]) => ({ sid, from, labelIn, out, packets })),
+            [...labels].map(([labelIn, { sid, out, packets, notSent }]) => {
+                return { sid, from, labelIn, out, packets, notSent }
+            }),
         )
     }
 

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict"
+import { after, describe, test } from "node:test"
+import { ThreadData } from "../../servers/routing/data/thread.ts"
+import { createIdentity } from "../../servers/routing/link/identity.ts"
+import { LinkSet } from "../../servers/routing/link/link-set.ts"
+import { loopbackAddress } from "../support/addresses.ts"
+import { within } from "../support/deadline.ts"
+import { next, until } from "./events.ts"
+
+const closing: (() => Promise<unknown>)[] = []
+after(async () => {
+    for (const close of closing.reverse()) await close()
+})
+
+/** Links whose datagrams are a thread's, or this thread's. */
+async function start(id: string, inThread: boolean) {
+    const ip = loopbackAddress()
+    const identity = createIdentity(id, Date.UTC(2026, 0, 1))
+    const data = inThread ? new ThreadData({ ip, mediaPort: 0, bootId: 1, helloMs: 100 }) : undefined
+    const links = new LinkSet({ id, ip, port: 0, bootId: 1, identity, data })
+    closing.push(async () => {
+        await links.close()
+        await data?.close()
+    })
+    const { port: linkPort } = await links.start()
+    return { id, links, data: data!, peer: { rs: id, ip, linkPort, fingerprint: identity.fingerprint } }
+}
+
+type Node = Awaited<ReturnType<typeof start>>
+
+async function joined(...pairs: [Node, Node][]): Promise<void> {
+    const of = new Map<Node, Node[]>()
+    for (const [a, b] of pairs)
+        for (const [x, y] of [
+            [a, b],
+            [b, a],
+        ])
+            of.set(x, [...(of.get(x) ?? []), y])
+    for (const [node, others] of of) node.links.setPeers(others.map(({ peer }) => peer))
+    await until("all links to be up", () => [...of].every(([{ links }, { length }]) => links.up().length === length))
+}
+
+describe("a data plane in a thread of its own", () => {
+    test("keeps links alive and measured while control is busy for a second", async () => {
+        const [a, b] = [await start("rs-a", true), await start("rs-b", true)]
+        await joined([a, b])
+        await until("delays", () => a.links.delay("rs-b") !== undefined && b.links.delay("rs-a") !== undefined)
+        const downs: unknown[] = []
+        for (const { links } of [a, b]) links.on("linkDown", (...what) => downs.push(what))
+        const before = (await a.data.statistics()).counters["rs-b"].received
+        const endMs = performance.now() + 1000
+        while (performance.now() < endMs);
+        const during = (await a.data.statistics()).counters["rs-b"].received - before
+        assert.ok(during >= 8, `${during} hellos were heard meanwhile`)
+        // Verdicts of the second are spoken by now: this answer came after all that was waiting.
+        await b.data.statistics()
+        assert.deepEqual(downs, [])
+        assert.ok(
+            a.links.delay("rs-b")! < 10_000,
+            `${a.links.delay("rs-b")} x 0.01 ms: the hop to control is not measured`,
+        )
+    })
+
+    test("[claim 4] forwards by label without control", async () => {
+        const [a, c] = [await start("rs-a", false), await start("rs-c", false)]
+        const b = await start("rs-b", true)
+        await joined([a, b], [b, c])
+        b.data.post({
+            ...{ type: "transit", sid: "s" },
+            branches: [
+                { peer: "rs-a", labelIn: 1, labelOut: 11 },
+                { peer: "rs-c", labelIn: 3, labelOut: 33 },
+            ],
+        })
+        await b.data.statistics()
+        const arrived = next<[string, number, Buffer]>(c.links, "media")
+        assert.ok(a.links.sendMedia("rs-b", 1, Buffer.from("unread")))
+        const [from, label, packet] = await arrived
+        assert.deepEqual([from, label, packet.toString()], ["rs-b", 33, "unread"])
+        const { transit, transitEntries, media } = await b.data.statistics()
+        assert.deepEqual(transit, { packets: 1, copies: 1, notSent: 0 })
+        assert.deepEqual(
+            transitEntries.map(({ from, labelIn, packets }) => [from, labelIn, packets]),
+            [
+                ["rs-a", 1, 1],
+                ["rs-c", 3, 0],
+            ],
+        )
+        assert.equal(media.dspUnitsUsed, 0)
+    })
+
+    test("says so when it fails, and why", async () => {
+        const data = new ThreadData({ ip: loopbackAddress(), mediaPort: 0, bootId: 1, helloMs: 100 })
+        data.post({ type: "openLink" } as never)
+        assert.match(await within(data.failed, "the thread's end"), /TypeError/)
+        await data.statistics()
+        await data.close()
+    })
+})
