@@ -30,6 +30,8 @@ const keepaliveTicks = 25
 const jitterFloorMs = 3
 const jitterMaxMs = 200
 
+const unheard = new Int16Array(frameSamples)
+
 export type ChannelKind = "leg" | "link"
 
 export class Channel {
@@ -103,7 +105,7 @@ export class Channel {
         // Muted in the middle of a word: what was heard last fades, nothing of what comes is let through.
         const isCut = this.muted && !this.wasMuted && this.wasChosen
         if (isCut) this.jitter.trail(this.frame)
-        else this.jitter.pull(this.frame, deadlineMs)
+        this.jitter.pull(isCut ? unheard : this.frame, deadlineMs)
         if (this.muted && !isCut) this.frame.fill(0)
         this.wasMuted = this.muted
         this.power = power(this.frame)

@@ -48,7 +48,6 @@ export class Mixer {
     private hasFarewell = false
     private heard = 0
     private heardBefore = 0
-    private lastTick = 0
 
     /** `onSpeaker`: somebody else speaks now; undefined: nobody. */
     constructor(private readonly onSpeaker: (channel: Channel | undefined) => void = () => {}) {}
@@ -68,13 +67,12 @@ export class Mixer {
         this.returnOwn(channel)
         channel.free()
         if (this.channels.length === 0) this.encodes.free()
-        if (this.speaker.remove(channel, this.lastTick)) this.onSpeaker(undefined)
+        this.speaker.remove(channel)
     }
 
     /** One tick: takes a frame from every channel and sends one to each. */
     tick(deadlineMs: number, tick: number): void {
         const channels = this.channels
-        this.lastTick = tick
         if (this.isAsleep()) return
         for (let i = 0; i < channels.length; i++) {
             const channel = channels[i]!

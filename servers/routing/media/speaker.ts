@@ -17,12 +17,13 @@ const speechPower = 1000
 
 export class ActiveSpeaker {
     current: Channel | undefined
+    private told: Channel | undefined
+    private toldTick = -eventTicks
     private candidate: Channel | undefined
     private candidateTicks = 0
     private quietTicks = 0
-    private lastChange = -eventTicks
 
-    /** Looks at the sound of one tick. True when `current` is another now. */
+    /** Looks at the sound of one tick. True when it is to be told that `current` is another now. */
     follow(channels: readonly Channel[], tick: number): boolean {
         let loudest: Channel | undefined
         for (let i = 0; i < channels.length; i++) {
@@ -34,19 +35,18 @@ export class ActiveSpeaker {
         else if (loudest) {
             this.candidateTicks = loudest === this.candidate ? this.candidateTicks + 1 : 1
             this.candidate = loudest
-        }
-        if (tick - this.lastChange < eventTicks) return false
-        if (this.candidate && this.candidateTicks >= takeOverTicks) return this.change(this.candidate, tick)
-        return this.current !== undefined && this.quietTicks >= silenceTicks && this.change(undefined, tick)
+            if (this.candidateTicks >= takeOverTicks) this.change(loudest)
+        } else if (this.quietTicks >= silenceTicks) this.change(undefined)
+        if (this.current === this.told || tick - this.toldTick < eventTicks) return false
+        this.told = this.current
+        this.toldTick = tick
+        return true
     }
 
-    /** The channel is no longer there. True when it was the speaker. */
-    remove(channel: Channel, tick: number): boolean {
-        if (this.candidate === channel) {
-            this.candidate = undefined
-            this.candidateTicks = 0
-        }
-        return this.current === channel && this.change(undefined, tick)
+    /** The channel is no longer there. */
+    remove(channel: Channel): void {
+        if (this.current === channel) this.change(undefined)
+        else if (this.candidate === channel) this.change(this.current)
     }
 
     /** Whether the present speaker would have to give way to this one. */
@@ -54,11 +54,9 @@ export class ActiveSpeaker {
         return loudest !== this.current && loudest.presence > clearly * (this.current?.presence ?? 0)
     }
 
-    private change(to: Channel | undefined, tick: number): boolean {
+    private change(to: Channel | undefined): void {
         this.current = to
         this.candidate = undefined
         this.candidateTicks = 0
-        this.lastChange = tick
-        return true
     }
 }
