@@ -2,8 +2,9 @@
  * Reservations as people read them: trees, what is held where, what is short. Pure: values in, text out.
  */
 import type { Forecast, Reservation } from "../../servers/group/http/schemas.ts"
+import type { Can } from "../../servers/routing/control/schemas.ts"
 import { table } from "../output.ts"
-import type { Can, ServerLegs, ServerReservations } from "../system/reservations.ts"
+import type { ServerLegs, ServerReservations } from "../system/reservations.ts"
 
 /** One way, in milliseconds; undefined when it is not known. */
 export type LinkDelay = (from: string, to: string) => number | undefined

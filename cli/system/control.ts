@@ -48,20 +48,14 @@ export function routingParts(run: Run): RunningPart[] {
     return run.parts.filter(part => part.kind === "routing")
 }
 
-function clientOf(part: RunningPart): Outcome<ControlClient> {
-    return openControl(part, ControlClient.fromTokenFile)
-}
-
-/** Where a part's control API is, given to `open`, which may throw when the token cannot be read. */
-export function openControl<T>(part: RunningPart, open: (url: string, tokenFile: string) => T): Outcome<T> {
-    const { name, controlUrl, controlTokenFile } = part
+function clientOf({ name, controlUrl, controlTokenFile }: RunningPart): Outcome<ControlClient> {
     if (!controlUrl || !controlTokenFile)
         return failure("notRunning", "no-control", `${name} runs without a control API`, {
             who: "you",
             next: "parley stop, then parley up",
         })
     try {
-        return success(open(controlUrl, controlTokenFile))
+        return success(ControlClient.fromTokenFile(controlUrl, controlTokenFile))
     } catch (error) {
         return failure("failed", "no-token", `the control token of ${name} cannot be read: ${messageOf(error)}`, {
             who: "operator",

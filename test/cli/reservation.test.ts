@@ -127,7 +127,7 @@ describe("parley session show", () => {
         reservations = {}
         assert.equal(code, 0)
         assert.match(out, /reservation {2}active/)
-        assert.match(out, /no answer: rs-b answers otherwise than this command expects/)
+        assert.match(out, /no answer: rs-b: \S+ answers otherwise than expected/)
     })
 })
 
@@ -190,7 +190,7 @@ describe("parley session can", () => {
         canAnswer = { wrong: 1 }
         const odd = await can("--json")
         assert.equal(odd.code, 1)
-        assert.match(JSON.parse(odd.err).error.what, new RegExp(`^${source} answers otherwise`))
+        assert.match(JSON.parse(odd.err).error.what, new RegExp(`^${source}: \\S+ answers otherwise`))
         await apis[source === "rs-a" ? 0 : 1].close()
         const silent = await can("--json")
         assert.equal(silent.code, 3)

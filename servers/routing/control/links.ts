@@ -21,7 +21,10 @@ export function linkRoutes(app: App, server: RoutingServer): void {
                 response: { 200: schemas.Links, ...refusals },
             },
         },
-        async () => linksOf(server),
+        async () => {
+            await server.statistics()
+            return linksOf(server)
+        },
     )
     app.put(
         "/v1/links/:peer/underlay",
