@@ -209,9 +209,9 @@ test("a link that is cut is repaired around, while the people stay in the sessio
 })
 
 const whole = [
-    ...["rs-a > rs-b 96", "rs-a > rs-d 96", "rs-a 3"],
-    ...["rs-b > rs-a 96", "rs-b 2"],
-    ...["rs-d > rs-a 96", "rs-d 2"],
+    ...[`rs-a > rs-b ${sessionKbps}`, `rs-a > rs-d ${sessionKbps}`, "rs-a 3"],
+    ...[`rs-b > rs-a ${sessionKbps}`, "rs-b 2"],
+    ...[`rs-d > rs-a ${sessionKbps}`, "rs-d 2"],
 ]
 
 test("[claim 22] when the session is over nothing is held anywhere", async () => {
