@@ -70,7 +70,7 @@ function isError(diagnostic) {
 
 function problemOf(diagnostic) {
     return {
-        file: path.relative(root, diagnostic.filename || (diagnostic.file && diagnostic.file.fileName) || ""),
+        file: path.relative(root, diagnostic.filename || diagnostic.file?.fileName || ""),
         line: diagnostic.line || 0,
         column: diagnostic.column || 0,
         text: flatten(diagnostic.messageText),
@@ -83,6 +83,6 @@ function flatten(message) {
 }
 
 main().catch(error => {
-    process.stderr.write(`${error && error.stack ? error.stack : error}\n`)
+    process.stderr.write(`${error?.stack ?? error}\n`)
     process.exitCode = 1
 })

@@ -14,10 +14,18 @@ import {
 } from "../../protocol/reservation.ts"
 import { problemWith } from "../../protocol/shape.ts"
 import type { LinkSet } from "./link/link-set.ts"
-import { guidedTree } from "./reservation/guided-tree.ts"
 import type { Ledger } from "./reservation/ledger.ts"
-import type { AttemptView, LedgerView, ReservationEffect, ReservationEvent, Shortage } from "./reservation/model.ts"
+import {
+    type AttemptView,
+    type LedgerView,
+    maxDelayFor,
+    type ReservationEffect,
+    type ReservationEvent,
+    type Shortage,
+} from "./reservation/model.ts"
 import { Reservation } from "./reservation/reservation.ts"
+import { findTree, type ServerTree } from "./reservation/server-tree.ts"
+import { noPath, noWay } from "./reservation/shortages.ts"
 import { TopologyView } from "./reservation/view.ts"
 import type { Topology } from "./topology/topology.ts"
 
@@ -109,30 +117,17 @@ export class Reserver {
     }
 
     /** Whether a tree to these servers could be reserved now, as far as is known here; nothing is held. */
-    dryRun(
-        destinations: readonly string[],
-        kbps: number,
-    ): { tree: { rs: string; parent: string }[]; short: Shortage[] } {
+    dryRun(destinations: readonly string[], kbps: number): { tree: ServerTree; short: Shortage[] } {
         const { id } = this.#parts
-        const { detourShare, detourFloor } = this.#core.limits
-        const graph = this.#view.graph()
-        const source = graph.indexOf.get(id) ?? -1
-        const short: Shortage[] = []
-        const wanted: { rs: string; vertex: number; maxDelay: number }[] = []
-        for (const rs of destinations) {
-            const vertex = graph.indexOf.get(rs) ?? -1
-            const shortest = this.#view.delay(id, rs)
-            const maxDelay = Math.floor(Math.max(shortest * detourShare, shortest + detourFloor))
-            if (source < 0 || vertex < 0 || !Number.isFinite(shortest))
-                short.push({ rs, reason: "no-path", what: `no path from ${id} to ${rs}`, at: id })
-            else wanted.push({ rs, vertex, maxDelay })
-        }
-        if (source < 0) return { tree: [], short }
-        const found = guidedTree({ graph, source, destinations: wanted, bandwidthKbps: kbps })
-        for (const { rs, vertex } of wanted)
-            if (found.missing.includes(vertex))
-                short.push({ rs, reason: "no-bandwidth", what: `no way with ${kbps} kbit/s to ${rs}`, at: rs })
-        const tree = [...found.parents].map(([v, parent]) => ({ rs: graph.ids[v], parent: graph.ids[parent] }))
+        const { limits } = this.#core
+        const lost = (rs: string) => !Number.isFinite(this.#view.delay(id, rs))
+        const reachable = destinations.filter(rs => !lost(rs))
+        const wanted = reachable.map(rs => ({ id: rs, maxDelay: maxDelayFor(this.#view.delay(id, rs), limits) }))
+        const { tree, missing } = findTree(this.#view.graph(), { source: id, destinations: wanted, kbps })
+        const short = [
+            ...destinations.filter(lost).map(rs => noPath(rs, id)),
+            ...missing.map(rs => noWay(rs, kbps, rs)),
+        ]
         return { tree, short }
     }
 

@@ -95,7 +95,7 @@ export class Machine {
             sockOpen: (host, port) => (alive() && sockets ? sockets.open(host, port) : -1),
             sockWrite: data => (alive() && sockets ? sockets.write(data) : -10),
             sockClose: () => (alive() && sockets ? sockets.close() : -10),
-            sockIsAvailable: () => alive() && sockets !== undefined && sockets.available(),
+            sockIsAvailable: () => alive() && (sockets?.available() ?? false),
             random: options.random ?? (bytes => randomBytes(bytes)),
         })
         machine.#heap = new HeapMeter(machine.#instance)

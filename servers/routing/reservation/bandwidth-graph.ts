@@ -74,6 +74,13 @@ export function bandwidthGraph(advertisements: Iterable<Advertisement>): Bandwid
     }
 }
 
+/** The link from one server to another, as its number in the graph; -1 when there is none. */
+export function linkBetween(graph: BandwidthGraph, from: string, to: string): number {
+    const v = graph.indexOf.get(from)
+    const w = graph.indexOf.get(to)
+    return v === undefined || w === undefined ? -1 : edgeTo(graph.head, graph.start[v], graph.start[v + 1], w)
+}
+
 function edgeTo(head: Int32Array, start: number, end: number, to: number): number {
     for (let e = start; e < end; e++) if (head[e] === to) return e
     return -1

@@ -3,6 +3,7 @@
  * Pure, and only asked when a session is refused. Never decides anything.
  */
 
+import { linkBetween } from "./bandwidth-graph.ts"
 import { guidedTree } from "./guided-tree.ts"
 import type { BandwidthGraph } from "./model.ts"
 
@@ -31,14 +32,10 @@ export function bottleneck(
     for (let v = vertex; v !== source; ) {
         const parent = parents.get(v)
         if (parent === undefined) return undefined
-        const free = parent === source ? freeHere(graph.ids[v]) : freeOn(graph, parent, v)
-        if (free < kbps) short = { from: graph.ids[parent], to: graph.ids[v] }
+        const [above, below] = [graph.ids[parent], graph.ids[v]]
+        const free = parent === source ? freeHere(below) : graph.freeKbps[linkBetween(graph, above, below)]
+        if (free < kbps) short = { from: above, to: below }
         v = parent
     }
     return short
-}
-
-function freeOn(graph: BandwidthGraph, from: number, to: number): number {
-    for (let e = graph.start[from]; e < graph.start[from + 1]; e++) if (graph.head[e] === to) return graph.freeKbps[e]
-    return 0
 }

@@ -183,6 +183,15 @@ export const reservationDefaults: ReservationLimits = {
     attempts: 16_384,
 }
 
+/** How long a way to a server may be, whose shortest way is `shortest`, both 0.01 ms; 0 when there is no way. */
+export function maxDelayFor(
+    shortest: number,
+    { detourShare, detourFloor }: Pick<ReservationLimits, "detourShare" | "detourFloor">,
+): number {
+    const most = Math.max(shortest * detourShare, shortest + detourFloor)
+    return Number.isFinite(most) ? Math.floor(most) : 0
+}
+
 /** One attempt that this server has a part in, for people. */
 export interface AttemptView {
     sid: string

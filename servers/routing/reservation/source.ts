@@ -12,9 +12,10 @@ import { type Attempt, newAttempt } from "./attempt.ts"
 import { bottleneck } from "./bottleneck.ts"
 import type { Context } from "./context.ts"
 import { DueList } from "./due-list.ts"
-import { guidedTree } from "./guided-tree.ts"
-import type { BandwidthGraph, Destination, Shortage, Wish } from "./model.ts"
+import { type BandwidthGraph, type Destination, maxDelayFor, type Shortage, type Wish } from "./model.ts"
 import type { Node, SourceEars } from "./node.ts"
+import { creditedGraph, findTree, longestDelay, serversBelow, type TreeWish, treeOfWays } from "./server-tree.ts"
+import { isVague, moreExact, noAnswer, noPath, noUnitsAt, noUnitsHere, noWay, shortOnLink } from "./shortages.ts"
 import {
     attemptsOf,
     type Campaign,
@@ -61,7 +62,12 @@ export class Source implements SourceEars {
         if (current && satisfies(current, wish) && session.isWhole) {
             session.campaign = undefined
             session.retryMs = session.orphanMs = Number.POSITIVE_INFINITY
-            this.context.out.push({ type: "active", sid, ep: current.ep, tree: treeOf(this.context.self, session) })
+            this.context.out.push({
+                type: "active",
+                sid,
+                ep: current.ep,
+                tree: treeOfWays(this.context.self, session.ways),
+            })
             return this.schedule(session)
         }
         session.orphanMs = Number.POSITIVE_INFINITY
@@ -98,7 +104,8 @@ export class Source implements SourceEars {
         const { wish } = session
         // Many sessions open at the full hour. Together they would make each other late; a repair never waits.
         const isCrowd = this.trials.size >= context.limits.trialsAtOnce && campaign.kind !== "repair"
-        if (isCrowd && !this.ownShortage(session)) {
+        const short = this.ownShortage(session)
+        if (isCrowd && !short) {
             this.waiting.add(session)
             return this.schedule(session)
         }
@@ -109,10 +116,15 @@ export class Source implements SourceEars {
         const attempt = newAttempt(this.requestFor(session), context.self)
         attempt.dspUnits = wish.dspUnits
         attempt.arrivedMs = context.nowMs
-        const short = this.ownShortage(session)
         if (short) return this.fail(session, undefined, [short], true)
         const lost = wish.destinations.filter(({ rs }) => !Number.isFinite(context.view.delay(context.self, rs)))
-        if (lost.length > 0) return this.fail(session, undefined, lost.map(noPath), false)
+        if (lost.length > 0)
+            return this.fail(
+                session,
+                undefined,
+                lost.map(({ rs }) => noPath(rs, rs)),
+                false,
+            )
 
         const { request } = attempt
         const isGuided = campaign.attempts <= context.limits.guidedAttempts && this.guide(session, request)
@@ -140,7 +152,7 @@ export class Source implements SourceEars {
         if (session.trial === trial) {
             this.schedule(session)
             // There are paths: none of them has room at its beginning.
-            const full = () => wish.destinations.map(({ rs }) => this.noBandwidth(session, rs, rs))
+            const full = () => wish.destinations.map(({ rs }) => noWay(rs, wish.bandwidthKbps, rs))
             if (attempt.forwardedTo.size === 0) this.fail(session, trial, full(), false)
         }
     }
@@ -159,9 +171,7 @@ export class Source implements SourceEars {
         return {
             ...{ t: "req", sid: wish.sid, ep: lastEp, src: self, bandwidth: wish.bandwidthKbps },
             dests: wish.destinations.map(({ rs, dspUnits }) => {
-                const shortest = view.delay(self, rs)
-                const most = Math.max(shortest * limits.detourShare, shortest + limits.detourFloor)
-                return { id: rs, maxDelay: Number.isFinite(most) ? Math.floor(most) : 0, dsp: dspUnits }
+                return { id: rs, maxDelay: maxDelayFor(view.delay(self, rs), limits), dsp: dspUnits }
             }),
             ...{ usageCount: 0, delaySoFar: 0, window: 0, deadlineMs: 0 },
         }
@@ -176,24 +186,24 @@ export class Source implements SourceEars {
 
     /** Puts the tree into the request; false when there is none within the bounds, as far as is known here. */
     private guide(session: SourceSession, request: Req): boolean {
-        const { self, view } = this.context
-        const graph = creditedGraph(view.graph(), session.current)
-        const vertexOf = (rs: string) => graph.indexOf.get(rs) ?? -1
-        const source = vertexOf(self)
-        const destinations = request.dests.map(({ id, maxDelay }) => ({ vertex: vertexOf(id), maxDelay }))
-        if (source < 0 || destinations.some(({ vertex }) => vertex < 0)) return false
-        const avoid = this.avoidIn(graph)
-        const bandwidthKbps = request.bandwidth
-        const found = guidedTree({ graph, source, destinations, bandwidthKbps, ...(avoid && { avoid }) })
-        if (found.missing.length > 0 || found.parents.size > reservationLimits.treeServers) return false
-        request.tree = [...found.parents].map(([v, parent]) => ({ rs: graph.ids[v], parent: graph.ids[parent] }))
+        const { self } = this.context
+        const graph = this.creditedGraph(session)
+        const { dests: destinations, bandwidth: kbps } = request
+        const { tree, missing } = findTree(graph, { source: self, destinations, kbps, ...this.avoiding() })
+        if (!graph.indexOf.has(self) || missing.length > 0 || tree.length > reservationLimits.treeServers) return false
+        request.tree = tree
         return true
     }
 
-    private avoidIn(graph: BandwidthGraph): ((from: number, to: number) => boolean) | undefined {
+    /** What the session holds already is free for its next epoch. */
+    private creditedGraph({ current }: SourceSession): BandwidthGraph {
+        const { tree, bandwidth = 0 } = current?.request ?? {}
+        return creditedGraph(this.context.view.graph(), tree, bandwidth)
+    }
+
+    private avoiding(): Pick<TreeWish, "avoid"> {
         for (const [link, untilMs] of this.avoided) if (untilMs <= this.context.nowMs) this.avoided.delete(link)
-        if (this.avoided.size === 0) return undefined
-        return (from, to) => this.avoided.has(linkText(graph.ids[from], graph.ids[to]))
+        return this.avoided.size > 0 ? { avoid: (from, to) => this.avoided.has(linkText(from, to)) } : {}
     }
 
     private avoid(from: string, to: string) {
@@ -213,10 +223,8 @@ export class Source implements SourceEars {
         if (trial.deadlineMs < this.context.nowMs) return
         for (const { id, bandwidth, dsp } of dests) {
             if (bandwidth === 1 && dsp === 1) trial.notified.add(id)
-            else if (dsp === 0) {
-                const what = `${needOf(session.wish, id)} DSP units for ${id}`
-                return this.fail(session, trial, [{ rs: id, reason: "no-dsp", what, at: id }], true)
-            } else return this.fail(session, trial, [this.noBandwidth(session, id, id)], false)
+            else if (dsp === 0) return this.fail(session, trial, [noUnitsAt(id, needOf(session.wish, id))], true)
+            else return this.fail(session, trial, [noWay(id, session.wish.bandwidthKbps, id)], false)
         }
         if (attempt.request.dests.every(({ id }) => trial.notified.has(id))) this.confirm(session, trial)
     }
@@ -268,7 +276,12 @@ export class Source implements SourceEars {
         session.reviewMs = context.nowMs + reviewMs
         for (const peer of attempt.children.keys()) node.confirm(attempt, peer, "refresh")
         context.plant(attempt.sid)
-        context.out.push({ type: "active", sid: attempt.sid, ep: attempt.ep, tree: treeOf(context.self, session) })
+        context.out.push({
+            type: "active",
+            sid: attempt.sid,
+            ep: attempt.ep,
+            tree: treeOfWays(context.self, session.ways),
+        })
         if (before) node.tearDown(before)
         this.schedule(session)
     }
@@ -292,7 +305,7 @@ export class Source implements SourceEars {
         const below = serversBelow(tree, tree.some(({ rs, parent }) => rs === from && parent === to) ? from : to)
         const short = dests
             .filter(({ id }) => below.has(id))
-            .map(({ id }) => shortOnLink(session, id, from, to, reason))
+            .map(({ id }) => shortOnLink(id, session.wish.bandwidthKbps, from, to, reason))
         this.fail(session, trial, short, false)
     }
 
@@ -357,7 +370,7 @@ export class Source implements SourceEars {
 
     private missing({ attempt, notified, alive }: Trial): Shortage[] {
         const isThere = (id: string) => (attempt.state === "committed" ? alive.has(id) : notified.has(id))
-        return attempt.request.dests.filter(({ id }) => !isThere(id)).map(({ id }) => silent(id))
+        return attempt.request.dests.filter(({ id }) => !isThere(id)).map(({ id }) => noAnswer(id))
     }
 
     /** [claim 14] The source looks at its own units first, with one link more than none. */
@@ -372,25 +385,19 @@ export class Source implements SourceEars {
     private dspShortage({ wish }: SourceSession, links: number): Shortage {
         const { self, ledger } = this.context
         const needed = ledger.dspWith(wish.sid, wish.dspUnits, links)
-        const what = `${needed} DSP units needed at ${self}, ${ledger.dspFree() + ledger.dspOf(wish.sid)} free`
-        return { rs: self, reason: "no-dsp", what: clip(what), at: self }
-    }
-
-    private noBandwidth({ wish }: SourceSession, rs: string, at: string): Shortage {
-        return { rs, reason: "no-bandwidth", what: clip(`no way with ${wish.bandwidthKbps} kbit/s to ${rs}`), at }
+        return noUnitsHere(self, needed, ledger.dspFree() + ledger.dspOf(wish.sid))
     }
 
     /** Silence does not say which link was full: it is looked up in what is known here. */
     private withLink(session: SourceSession, short: Shortage): Shortage {
         if (!isVague(short)) return short
-        const { self, ledger, view } = this.context
-        const { wish, current } = session
+        const { self, ledger } = this.context
+        const { wish } = session
         const { rs } = short
         const maxDelay = this.requestFor(session).dests.find(({ id }) => id === rs)?.maxDelay ?? 0
         const way = { from: self, to: rs, maxDelay, kbps: wish.bandwidthKbps }
-        const graph = creditedGraph(view.graph(), current)
-        const link = bottleneck(graph, way, peer => ledger.free(peer, wish.sid))
-        return link ? shortOnLink(session, rs, link.from, link.to, "no-bandwidth") : short
+        const link = bottleneck(this.creditedGraph(session), way, peer => ledger.free(peer, wish.sid))
+        return link ? shortOnLink(rs, wish.bandwidthKbps, link.from, link.to, "no-bandwidth") : short
     }
 
     // ---- active sessions --------------------------------------------------------------------------------------------------------------
@@ -430,7 +437,7 @@ export class Source implements SourceEars {
         if (limits.guidedAttempts === 0) return
         const request = this.requestFor({ ...session, lastEp: session.lastEp + 1 })
         if (!this.guide(session, request) || !request.tree) return
-        const now = treeOf(self, session)
+        const now = treeOfWays(self, session.ways)
         const graph = this.context.view.graph()
         const nowDelay = longestDelay(graph, self, now)
         const nextDelay = longestDelay(graph, self, request.tree)
@@ -516,111 +523,6 @@ function needOf({ destinations }: Wish, id: string): number {
     return destinations.find(({ rs }) => rs === id)?.dspUnits ?? 0
 }
 
-function noPath({ rs }: { rs: string }): Shortage {
-    return { rs, reason: "no-path", what: clip(`no path to ${rs}`), at: rs }
-}
-
-function shortOnLink(
-    { wish }: SourceSession,
-    rs: string,
-    at: string,
-    to: string,
-    reason: Shortage["reason"],
-): Shortage {
-    const what = reason === "no-bandwidth" ? `${wish.bandwidthKbps} kbit/s from ${at} to ${to}` : `from ${at} to ${to}`
-    return { rs, reason, what: clip(what), at, to }
-}
-
-/** Nothing was said, at least not of which link: it may have been full, or the answer too late [claim 17]. */
-function isVague({ reason, to }: Shortage): boolean {
-    return to === undefined && (reason === "no-bandwidth" || reason === "unavailable")
-}
-
-function silent(rs: string): Shortage {
-    return { rs, reason: "unavailable", what: clip(`no answer from ${rs} in time`), at: rs }
-}
-
-/** A guided attempt knows the link that was full; the window's silence does not. */
-function moreExact(one: Shortage, before: readonly Shortage[]): Shortage {
-    return isVague(one) ? (before.find(({ rs, to }) => rs === one.rs && to !== undefined) ?? one) : one
-}
-
-/** As `what` crosses the wire. */
-function clip(text: string): string {
-    return text.slice(0, 64)
-}
-
 function linkText(from: string, to: string): string {
     return from < to ? `${from} ${to}` : `${to} ${from}`
-}
-
-function serversBelow(tree: NonNullable<Req["tree"]>, top: string): Set<string> {
-    const below = new Set([top])
-    for (let grew = true; grew; ) {
-        grew = false
-        for (const { rs, parent } of tree)
-            if (below.has(parent) && !below.has(rs)) {
-                below.add(rs)
-                grew = true
-            }
-    }
-    return below
-}
-
-/** The tree as the answers of its destinations have shown it, parents before their children. */
-function treeOf(self: string, { ways }: SourceSession): { rs: string; parent: string }[] {
-    const parents = new Map<string, string>()
-    for (const [dest, { via }] of ways) {
-        let parent = self
-        for (const rs of [dest, ...via].reverse()) {
-            parents.set(rs, parent)
-            parent = rs
-        }
-    }
-    return [...parents].map(([rs, parent]) => ({ rs, parent }))
-}
-
-/** 0.01 ms; Infinity when a link of it is not known. */
-function longestDelay(graph: BandwidthGraph, self: string, tree: { rs: string; parent: string }[]): number {
-    const delays = new Map([[self, 0]])
-    let longest = 0
-    for (let grew = true; grew; ) {
-        grew = false
-        for (const { rs, parent } of tree) {
-            const above = delays.get(parent)
-            if (above === undefined || delays.has(rs)) continue
-            const delay = above + linkDelayIn(graph, parent, rs)
-            delays.set(rs, delay)
-            longest = Math.max(longest, delay)
-            grew = true
-        }
-    }
-    return longest
-}
-
-function linkDelayIn(graph: BandwidthGraph, from: string, to: string): number {
-    const v = graph.indexOf.get(from)
-    const w = graph.indexOf.get(to)
-    if (v === undefined || w === undefined) return Number.POSITIVE_INFINITY
-    for (let e = graph.start[v]; e < graph.start[v + 1]; e++) if (graph.head[e] === w) return graph.delay[e]
-    return Number.POSITIVE_INFINITY
-}
-
-/** What the session holds already is free for its next epoch. */
-function creditedGraph(graph: BandwidthGraph, current: Attempt | undefined): BandwidthGraph {
-    const tree = current?.request.tree
-    if (!tree) return graph
-    const freeKbps = graph.freeKbps.slice()
-    const credit = (from: string, to: string) => {
-        const v = graph.indexOf.get(from)
-        const w = graph.indexOf.get(to)
-        if (v === undefined || w === undefined) return
-        for (let e = graph.start[v]; e < graph.start[v + 1]; e++)
-            if (graph.head[e] === w) freeKbps[e] = Math.min(0x7fffffff, freeKbps[e] + current.request.bandwidth)
-    }
-    for (const { rs, parent } of tree) {
-        credit(rs, parent)
-        credit(parent, rs)
-    }
-    return { ...graph, freeKbps }
 }
