@@ -18,10 +18,10 @@ import {
     parseTopic,
     topicRoot,
 } from "../../protocol/topics.ts"
+import { Rate } from "../rate.ts"
 import type { Answer, GroupEvent, Send } from "./core/model.ts"
 import { refuse } from "./core/outcome.ts"
 import { Outbox } from "./outbox.ts"
-import { Rate } from "./rate.ts"
 
 export interface SignallingOptions {
     /** `mqtt://host:port`. */

@@ -18,11 +18,11 @@ import {
     stateTopic,
     toGroupTopic,
 } from "../../protocol/topics.ts"
+import { Rate } from "../rate.ts"
 import type { Event } from "./core/model.ts"
 import { readInbound } from "./inbound.ts"
 import { backOffMs } from "./link/back-off.ts"
 import { Outbox } from "./outbox.ts"
-import { RequestRate } from "./request-rate.ts"
 
 export interface SignallingOptions {
     id: string
@@ -39,6 +39,8 @@ const backOff = { firstMs: 250, maxMs: 5000 }
 const stopWithinMs = 2000
 /** Filters in one SUBSCRIBE, which brokers limit in size. */
 const filtersPerSubscribe = 32
+/** Of one endpoint. */
+const requestRate = { perSecond: 20, burst: 60 }
 
 export class Signalling {
     readonly counters = { received: 0, dropped: 0, limited: 0, oversize: 0, connections: 0 }
@@ -49,7 +51,7 @@ export class Signalling {
     readonly #outbox = new Outbox((outgoing, acknowledged) =>
         this.#client.publish(outgoing.topic, outgoing.payload, { qos: 1 }, acknowledged),
     )
-    readonly #rate = new RequestRate()
+    readonly #rate = new Rate(requestRate)
     readonly #followed = new Set<string>()
     #becameReady = () => {}
     #attempt = 0

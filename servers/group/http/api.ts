@@ -3,24 +3,15 @@
  * reply.
  */
 
-import type { IncomingMessage, ServerResponse } from "node:http"
-import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox"
-import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, RawServerDefault } from "fastify"
+import type { FastifyReply, FastifyRequest } from "fastify"
+import { sendProblem } from "../../http/problem.ts"
 import type { Answer, Command } from "../core/model.ts"
 import { refuse } from "../core/outcome.ts"
 import type { Engine } from "../engine.ts"
 import type { Store } from "../store/store.ts"
-import { Problem, type ProblemBody, problemOf } from "./problems.ts"
+import { Problem, problemOf } from "./problems.ts"
 import type { Readiness } from "./schemas.ts"
 import type { Identity, Role, Tokens } from "./tokens.ts"
-
-export type App = FastifyInstance<
-    RawServerDefault,
-    IncomingMessage,
-    ServerResponse,
-    FastifyBaseLogger,
-    TypeBoxTypeProvider
->
 
 export interface Backend {
     engine: Engine
@@ -67,11 +58,6 @@ export async function command(backend: Backend, request: FastifyRequest, wanted:
         ...(role === "member" ? { only: endpoint ?? "" } : {}),
     })
     return answer ?? refuse("unavailable", "no answer", "operator")
-}
-
-export function sendProblem(reply: FastifyReply, body: ProblemBody): FastifyReply {
-    if (body.code === "unauthenticated") reply.header("www-authenticate", "Bearer")
-    return reply.code(body.status).type("application/problem+json").serializer(JSON.stringify).send(body)
 }
 
 export function sendRefusal(reply: FastifyReply, answer: Extract<Answer, { ok: false }>): FastifyReply {

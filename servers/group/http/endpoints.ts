@@ -1,8 +1,10 @@
 /** Endpoints over HTTP: list, enrol, change, delete. */
 
 import { Type } from "typebox"
+import type { App } from "../../http/app.ts"
+import { sendProblem } from "../../http/problem.ts"
 import type { EndpointRow } from "../core/model.ts"
-import { type App, type Backend, command, identityOf, refusals, sendProblem, sendRefusal } from "./api.ts"
+import { type Backend, command, identityOf, refusals, sendRefusal } from "./api.ts"
 import { defaultPage, pageById } from "./paging.ts"
 import { halfPosition, positionIn, shownPosition } from "./places.ts"
 import { problem } from "./problems.ts"

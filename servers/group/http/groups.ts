@@ -1,8 +1,10 @@
 /** Groups over HTTP: list, create, change members, delete. */
 
 import { Type } from "typebox"
+import type { App } from "../../http/app.ts"
+import { sendProblem } from "../../http/problem.ts"
 import type { Answer } from "../core/model.ts"
-import { type App, type Backend, command, refusals, sendProblem, sendRefusal } from "./api.ts"
+import { type Backend, command, refusals, sendRefusal } from "./api.ts"
 import { defaultPage, pageById } from "./paging.ts"
 import { problem } from "./problems.ts"
 import * as schemas from "./schemas.ts"

@@ -1,7 +1,8 @@
 /** Static neighbours and the neighbour policy over HTTP. */
 
 import { Type } from "typebox"
-import { type App, type Backend, command, refusals, sendRefusal } from "./api.ts"
+import type { App } from "../../http/app.ts"
+import { type Backend, command, refusals, sendRefusal } from "./api.ts"
 import * as schemas from "./schemas.ts"
 
 /** Room for all pairs of a large network. */

@@ -1,8 +1,10 @@
 /** What operators and their tools look at: audit log, tokens, metrics, health. */
 
 import { Type } from "typebox"
+import type { App } from "../../http/app.ts"
+import { sendProblem } from "../../http/problem.ts"
 import { listAudit } from "../store/queries.ts"
-import { type App, type Backend, refusals, sendProblem } from "./api.ts"
+import { type Backend, refusals } from "./api.ts"
 import { defaultPage, readCursor, writeCursor } from "./paging.ts"
 import { problem } from "./problems.ts"
 import * as schemas from "./schemas.ts"

@@ -1,9 +1,11 @@
 /** Routing servers over HTTP: list, enrol, place, delete. */
 
 import { Type } from "typebox"
+import type { App } from "../../http/app.ts"
+import { sendProblem } from "../../http/problem.ts"
 import type { PlaceChange, ServerRow } from "../core/model.ts"
 import { placeOf } from "../core/place.ts"
-import { type App, type Backend, command, identityOf, refusals, sendProblem, sendRefusal } from "./api.ts"
+import { type Backend, command, identityOf, refusals, sendRefusal } from "./api.ts"
 import { defaultPage, pageById } from "./paging.ts"
 import { halfPosition, positionIn, shownPlace } from "./places.ts"
 import { problem } from "./problems.ts"

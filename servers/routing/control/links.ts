@@ -3,9 +3,11 @@
 import { isIPv4 } from "node:net"
 import { Type } from "typebox"
 import { isIdentifier } from "../../../protocol/text.ts"
+import type { App } from "../../http/app.ts"
+import { sendProblem } from "../../http/problem.ts"
 import type { RoutingServer } from "../server.ts"
 import { conditionLimits, readConditions } from "../underlay/conditions.ts"
-import { type App, refusals, sendProblem } from "./api.ts"
+import { refusals } from "./api.ts"
 import { problem } from "./problems.ts"
 import * as schemas from "./schemas.ts"
 

@@ -1,7 +1,8 @@
 /** The sound that passes through this server: by leg, by link of a session's tree, by label in transit. */
 
+import type { App } from "../../http/app.ts"
 import type { RoutingServer } from "../server.ts"
-import { type App, refusals } from "./api.ts"
+import { refusals } from "./api.ts"
 import * as schemas from "./schemas.ts"
 
 export function mediaRoutes(app: App, server: RoutingServer): void {

@@ -2,8 +2,10 @@
 
 import type { Registry } from "prom-client"
 import { Type } from "typebox"
+import type { App } from "../../http/app.ts"
+import { sendProblem } from "../../http/problem.ts"
 import type { RoutingServer } from "../server.ts"
-import { type App, refusals, sendProblem } from "./api.ts"
+import { refusals } from "./api.ts"
 import { problem } from "./problems.ts"
 import * as schemas from "./schemas.ts"
 

@@ -1,8 +1,9 @@
 /** What is reserved at this server, for whom, and what could be. */
 
+import type { App } from "../../http/app.ts"
 import type { AttemptView, LedgerView } from "../reservation/model.ts"
 import type { RoutingServer } from "../server.ts"
-import { type App, refusals } from "./api.ts"
+import { refusals } from "./api.ts"
 import * as schemas from "./schemas.ts"
 
 export function reservationRoutes(app: App, server: RoutingServer): void {

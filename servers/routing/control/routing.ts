@@ -2,11 +2,13 @@
 
 import { setTimeout as wait } from "node:timers/promises"
 import { isIdentifier } from "../../../protocol/text.ts"
+import type { App } from "../../http/app.ts"
+import { sendProblem } from "../../http/problem.ts"
 import type { RouteExplanation } from "../route/explain.ts"
 import type { Route } from "../route/routing-table.ts"
 import type { RoutingServer } from "../server.ts"
 import type { NeighbourTrace } from "../topology/trace.ts"
-import { type App, refusals, sendProblem } from "./api.ts"
+import { refusals } from "./api.ts"
 import { problem } from "./problems.ts"
 import * as schemas from "./schemas.ts"
 

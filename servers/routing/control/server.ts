@@ -6,14 +6,12 @@
 
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 import type { AddressInfo } from "node:net"
-import swagger from "@fastify/swagger"
-import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox"
-import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyReply, LogController } from "fastify"
-import { limits } from "../../../protocol/limits.ts"
-import { RequestRate } from "../request-rate.ts"
+import type { FastifyBaseLogger } from "fastify"
+import { type App, explainErrors, newApp } from "../../http/app.ts"
+import { sendProblem } from "../../http/problem.ts"
+import { Rate } from "../../rate.ts"
 import type { RoutingServer } from "../server.ts"
 import { tokenFileOf, writeWhole } from "../state-folder.ts"
-import { type App, sendProblem } from "./api.ts"
 import { linkRoutes } from "./links.ts"
 import { mediaRoutes } from "./media.ts"
 import { buildMetrics } from "./metrics.ts"
@@ -23,7 +21,8 @@ import { reservationRoutes } from "./reservations.ts"
 import { routingRoutes } from "./routing.ts"
 
 const bodyBytes = 4096
-const requestTimeoutMs = 10_000
+/** Per address, of those without the token. */
+const strangerRate = { perSecond: 20, burst: 60 }
 
 export interface Control {
     readonly url: string
@@ -55,35 +54,14 @@ export async function startControl(
 }
 
 async function buildControl(server: RoutingServer, token: string, log: FastifyBaseLogger): Promise<App> {
-    const app: App = Fastify({
-        loggerInstance: log,
-        logController: new LogController({ disableRequestLogging: true }),
-        bodyLimit: bodyBytes,
-        requestTimeout: requestTimeoutMs,
-        connectionTimeout: 2 * requestTimeoutMs,
-        forceCloseConnections: true,
-        routerOptions: { maxParamLength: 2 * limits.identifierBytes },
-        frameworkErrors: (error, _request, reply) => {
-            sendProblem(reply as FastifyReply, problem("malformed", clip(error.message), "you"))
-        },
-    }).withTypeProvider<TypeBoxTypeProvider>()
-    app.server.maxConnections = 256
-    app.setValidatorCompiler(TypeBoxValidatorCompiler)
-    await app.register(swagger, {
-        openapi: {
-            openapi: "3.1.0",
-            info: {
-                title: "Parley routing server",
-                version: "1.0.0",
-                description:
-                    "Links, neighbours, routes, reservations, media and the emulated network of one routing server",
-            },
-            components: { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } },
-            security: [{ bearer: [] }],
-        },
+    const app = await newApp({
+        ...{ log, bodyBytes },
+        title: "Parley routing server",
+        description: "Links, neighbours, routes, reservations, media and the emulated network of one routing server",
     })
+    app.server.maxConnections = 256
     guard(app, token)
-    explain(app)
+    explainErrors(app, { failed: { what: "the routing server failed; its log says why", who: "maker" } })
     app.get("/openapi.json", { schema: { hide: true }, config: { open: true } }, async () => app.swagger())
     const metrics = buildMetrics(server)
     operationRoutes(app, server, metrics)
@@ -96,7 +74,7 @@ async function buildControl(server: RoutingServer, token: string, log: FastifyBa
 
 /** The rate, then the token, before a body is read. */
 function guard(app: App, token: string): void {
-    const rate = new RequestRate()
+    const rate = new Rate(strangerRate)
     const digest = (text: string) => createHash("sha256").update(text).digest()
     const wanted = digest(`Bearer ${token}`)
     app.addHook("onRequest", async (request, reply) => {
@@ -107,27 +85,4 @@ function guard(app: App, token: string): void {
         if (known || request.routeOptions.config.open) return
         return sendProblem(reply, problem("unauthenticated", "the token of control.token is needed", "operator"))
     })
-}
-
-/** Whatever goes wrong has a code, says what, and who can fix it. */
-function explain(app: App): void {
-    app.setNotFoundHandler((request, reply) =>
-        sendProblem(reply, problem("not-found", `no ${request.method} ${clip(request.url, 80)}`, "you")),
-    )
-    app.setErrorHandler((error: FastifyError, request, reply) => {
-        if (error.validation) {
-            const { instancePath = "", message = "not valid" } = error.validation[0] ?? {}
-            const path = `${error.validationContext ?? "request"}${instancePath.replaceAll("/", ".")}`
-            return sendProblem(reply, problem("malformed", clip(`${path}: ${message}`), "you"))
-        }
-        if (error.statusCode === 413) return sendProblem(reply, problem("too-large", "the body is too large", "you"))
-        if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
-            return sendProblem(reply, problem("malformed", clip(error.message), "you"))
-        request.log.error({ err: error, url: request.url }, "request failed")
-        return sendProblem(reply, problem("failed", "the routing server failed; its log says why", "maker"))
-    })
-}
-
-function clip(text: string, most = 200): string {
-    return text.length > most ? `${text.slice(0, most)}...` : text
 }
