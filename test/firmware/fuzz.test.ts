@@ -4,7 +4,7 @@ import { drawSeed } from "../support/random.ts"
 import { runFuzz } from "./fuzz.ts"
 
 // `npm run prove -- fuzz` feeds 100 000.
-const streams = 3000
+const streams = 1000
 
 test(`${streams} hostile byte streams cause no panic, and the firmware still does its work after them`, async () => {
     const result = await runFuzz({ streams, seed: drawSeed("fuzz of the firmware's MQTT client") })

@@ -4,11 +4,10 @@
  */
 
 import { readFileSync } from "node:fs"
-import type { Static, TSchema } from "typebox"
-import { Check } from "typebox/value"
 import type { PathConditions } from "../underlay/conditions.ts"
+import type { AnswerName, AnswerOf } from "./answers.ts"
 import type { ProblemBody } from "./problems.ts"
-import * as schemas from "./schemas.ts"
+import type * as schemas from "./schemas.ts"
 
 export interface ControlFailure {
     ok: false
@@ -38,65 +37,67 @@ export class ControlClient {
     }
 
     state() {
-        return this.#call(schemas.State, "GET", "/v1/state")
+        return this.#call("state", "GET", "/v1/state")
     }
     links() {
-        return this.#call(schemas.Links, "GET", "/v1/links")
+        return this.#call("links", "GET", "/v1/links")
     }
     /** Replaces what was emulated towards `peer`, an identifier or an address. */
     putUnderlay(peer: string, conditions: Partial<PathConditions>) {
-        return this.#call(schemas.Conditions, "PUT", `/v1/links/${encodeURIComponent(peer)}/underlay`, conditions)
+        return this.#call("conditions", "PUT", `/v1/links/${encodeURIComponent(peer)}/underlay`, conditions)
     }
     deleteUnderlay(peer: string) {
-        return this.#ask<undefined>("DELETE", `/v1/links/${encodeURIComponent(peer)}/underlay`)
+        return this.#call("nothing", "DELETE", `/v1/links/${encodeURIComponent(peer)}/underlay`)
     }
     async neighbours(): Promise<ControlResult<schemas.Neighbour[]>> {
-        const result = await this.#call(schemas.Neighbours, "GET", "/v1/neighbours")
+        const result = await this.#call("neighbours", "GET", "/v1/neighbours")
         return result.ok ? { ok: true, value: result.value.neighbours } : result
     }
     async routes(): Promise<ControlResult<schemas.Route[]>> {
-        const result = await this.#call(schemas.Routes, "GET", "/v1/routes")
+        const result = await this.#call("routes", "GET", "/v1/routes")
         return result.ok ? { ok: true, value: result.value.routes } : result
     }
     explainRoute(to: string) {
-        return this.#call(schemas.Explanation, "GET", `/v1/routes/${encodeURIComponent(to)}`)
+        return this.#call("explanation", "GET", `/v1/routes/${encodeURIComponent(to)}`)
     }
     ping(to: string, series: schemas.PingGiven = {}) {
         const { count = 1, intervalMs = 200, timeoutMs: answerMs = 1000 } = series
         const longestMs = count * intervalMs + answerMs + timeoutMs
-        return this.#call(schemas.Ping, "POST", `/v1/ping/${encodeURIComponent(to)}`, series, longestMs)
+        return this.#call("ping", "POST", `/v1/ping/${encodeURIComponent(to)}`, series, longestMs)
     }
     /** The attempts that the server has a part in, all or those of one session, and what is held there in all. */
     reservations(sid?: string) {
         const query = sid === undefined ? "" : `?sid=${encodeURIComponent(sid)}`
-        return this.#call(schemas.Reservations, "GET", `/v1/reservations${query}`)
+        return this.#call("reservations", "GET", `/v1/reservations${query}`)
     }
     /** Whether a tree from this server to others fits; nothing is held. */
     canReserve(destinations: readonly string[], kbps: number) {
-        return this.#call(schemas.Can, "POST", "/v1/reservations/can", { destinations, kbps })
+        return this.#call("can", "POST", "/v1/reservations/can", { destinations, kbps })
     }
     /** Legs, links of trees and sessions in transit, with what each carried. */
     media(sid?: string) {
         const query = sid === undefined ? "" : `?sid=${encodeURIComponent(sid)}`
-        return this.#call(schemas.Media, "GET", `/v1/media${query}`)
+        return this.#call("media", "GET", `/v1/media${query}`)
     }
     metrics() {
-        return this.#ask<string>("GET", "/metrics")
+        return this.#call("text", "GET", "/metrics")
     }
     ready() {
-        return this.#call(schemas.Health, "GET", "/readyz")
+        return this.#call("health", "GET", "/readyz")
     }
 
-    /** As `#ask`; what comes is checked by `schema`. */
-    async #call<T extends TSchema>(
-        schema: T,
+    /** As `#ask`; what comes is checked. */
+    async #call<Name extends AnswerName>(
+        name: Name,
         method: string,
         path: string,
         body?: unknown,
         withinMs?: number,
-    ): Promise<ControlResult<Static<T>>> {
-        const result = await this.#ask<unknown>(method, path, body, withinMs)
-        if (!result.ok || Check(schema, result.value)) return result as ControlResult<Static<T>>
+    ): Promise<ControlResult<AnswerOf<Name>>> {
+        const result = await this.#ask<AnswerOf<Name>>(method, path, body, withinMs)
+        if (!result.ok) return result
+        const { isAnswer } = await import("./answers.ts")
+        if (isAnswer(name, result.value)) return result
         const what = `${this.url}${path} answers otherwise than expected: use servers and commands of the same version`
         return { ok: false, code: "unexpected", what, who: "operator", status: 200 }
     }
