@@ -7,6 +7,7 @@ import { addBoardCommands } from "./commands/board.ts"
 import { addCompletionCommand } from "./commands/completion.ts"
 import { addDemoCommand } from "./commands/demo.ts"
 import { addDirectoryCommands } from "./commands/directory.ts"
+import { addLegCommands } from "./commands/leg.ts"
 import { addLinkCommands } from "./commands/link.ts"
 import { addStaticNeighbourCommands } from "./commands/neighbours.ts"
 import { addPolicyCommands } from "./commands/policy.ts"
@@ -32,6 +33,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
     addDemoCommand(shell)
     addBoardCommands(shell)
     addSessionCommands(shell)
+    addLegCommands(shell)
     addReservationCommands(shell)
     addDirectoryCommands(shell)
     addPolicyCommands(shell)

@@ -12,6 +12,7 @@ import type { Place, ServerState } from "../../protocol/servers.ts"
 import { problemWith } from "../../protocol/shape.ts"
 import { dspFree, loadPercent } from "./core/dsp.ts"
 import { coreLimits, type Effect, type Event, type State } from "./core/model.ts"
+import { type PlainRefusal, type PlainWish, plainEndpoint, whyNotPlain } from "./core/plain.ts"
 import { initialState, step } from "./core/step.ts"
 import type { DataHost } from "./data/host.ts"
 import { LocalData } from "./data/local.ts"
@@ -246,6 +247,21 @@ export class RoutingServer {
         return this.data.statistics()
     }
 
+    /** Lets a plain leg into a session here, by an operator's word. Why not, or undefined. */
+    addPlainLeg(wish: PlainWish): PlainRefusal | undefined {
+        if (!this.#state) return { reason: "unavailable", what: "the server is starting", who: "you" }
+        const refusal = whyNotPlain(this.#state, wish)
+        if (!refusal) this.#submit({ type: "addPlain", wish })
+        return refusal
+    }
+
+    /** Whether there was one. */
+    removePlainLeg(sid: string, name: string): boolean {
+        const isThere = this.#state?.sessions.get(sid)?.plain.has(name) ?? false
+        if (isThere) this.#submit({ type: "removePlain", sid, name })
+        return isThere
+    }
+
     /** What is emulated towards `far` from now on, of connections and datagrams; undefined: nothing. */
     emulate(far: string, conditions: PathConditions | undefined): void {
         this.underlay.set(far, conditions)
@@ -401,6 +417,12 @@ export class RoutingServer {
                 const leg = { session, endpoint, ssrc, remoteIp, remotePort, codec, keys: readLegKeys(key) }
                 this.data.post({ type: "addLeg", leg })
                 return this.data.post({ type: "mute", ssrc, on: muted })
+            }
+            case "addPlainLeg": {
+                const { sid: session, name } = effect
+                const { ssrc, codec, from: plain, to = { ip: plain.ip, port: plain.port } } = effect.leg
+                const leg = { session, endpoint: plainEndpoint(name), ssrc, remoteIp: to.ip, remotePort: to.port }
+                return this.data.post({ type: "addLeg", leg: { ...leg, codec, plain } })
             }
             case "mute":
                 return this.data.post({ type: "mute", ssrc: effect.ssrc, on: effect.on })

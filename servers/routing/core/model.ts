@@ -19,8 +19,10 @@ import type {
     Place,
     ServerSession,
 } from "../../../protocol/servers.ts"
+import type { PlainSource } from "../media/interface.ts"
 import type { Ledger } from "../reservation/ledger.ts"
 import type { Branch, ReservationEffect, ReservationEvent } from "../reservation/model.ts"
+import type { PlainWish } from "./plain.ts"
 import type { PeerParts } from "./servers.ts"
 import type { Speaking, Tree } from "./tree.ts"
 
@@ -45,6 +47,7 @@ export const coreLimits = {
     rosterIntervalMs: 700,
     /** A muted endpoint sends silence; one that sends nothing for so long does not hold its place. */
     legSilenceMs: 30_000,
+    plainLegs: 16,
     /** An attachment that its endpoint never knew of. */
     forgetElsewhereMs: 30_000,
     /** A session that nobody ended is dropped this long after its end. */
@@ -116,10 +119,20 @@ export interface Leg {
     lossPercent: number
 }
 
+/** See plain.ts. */
+export interface PlainLeg {
+    ssrc: number
+    codec: CodecName
+    from: PlainSource & { payloadType: number }
+    to?: { ip: string; port: number }
+}
+
 export interface Session {
     known: ServerSession
     /** By endpoint. */
     legs: Map<string, Leg>
+    /** By the name that the operator gave. */
+    plain: Map<string, PlainLeg>
     /** What has become of its reservation, where this server is the source. */
     outcome?: Outcome
 }
@@ -199,6 +212,9 @@ export type Event =
     | { type: "speaker"; sid: string; speaking: Speaking }
     /** How much of a leg gets lost at present, in the worse direction. */
     | { type: "legQuality"; sid: string; ep: string; lossPercent: number }
+    /** An operator lets a plain leg in, or takes it out. */
+    | { type: "addPlain"; wish: PlainWish }
+    | { type: "removePlain"; sid: string; name: string }
     /** Delays to other servers, to be told to the group server. */
     | { type: "delays"; list: Distances["list"] }
     | { type: "tick" }
@@ -217,6 +233,7 @@ export type Effect =
     /** To the reservation. */
     | { type: "reserve"; event: ReservationEvent }
     | { type: "addLeg"; sid: string; ep: string; leg: Leg; key: string; muted: boolean }
+    | { type: "addPlainLeg"; sid: string; name: string; leg: PlainLeg }
     /** Of a muted leg nothing is mixed, whatever its packets hold. */
     | { type: "mute"; ssrc: number; on: boolean }
     | { type: "removeLeg"; ssrc: number }
