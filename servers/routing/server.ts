@@ -5,8 +5,10 @@
  */
 
 import { randomBytes } from "node:crypto"
+import { join } from "node:path"
 import type { Logger } from "pino"
 import { legKeysBytes, readLegKeys, writeLegKeys } from "../../media/leg-keys.ts"
+import type { SoundFormat } from "../../media/sound-file.ts"
 import { type Count, countShape, linkLimits } from "../../protocol/link.ts"
 import type { Place, ServerState } from "../../protocol/servers.ts"
 import { problemWith } from "../../protocol/shape.ts"
@@ -57,6 +59,8 @@ export interface ServerParts {
     helloMs?: number
     /** What the operator says that each link carries; a measurement may only lower it. */
     capacityKbps?: number
+    /** Folder of the recordings of sessions that start here; without it nothing is recorded. */
+    recordings?: string
     /** What the operator says of this server; the group server's word counts. */
     place?: Place
     /** Differences from the defaults of the neighbour rule's and the link state's timing. */
@@ -437,11 +441,21 @@ export class RoutingServer {
                 const keys = key === undefined ? undefined : deriveSessionKeys(key, this.id, mixers)
                 return this.data.post({ type: "sessionKeys", session, keys })
             }
+            case "record":
+                return this.#record(effect.sid, effect.format)
             case "removeLink":
                 return this.data.post({ type: "removeLink", session: effect.sid, peer: effect.peer })
             case "log":
                 return this.#log[effect.level](effect.details, effect.what)
         }
+    }
+
+    #record(session: string, format: SoundFormat | undefined) {
+        if (format === undefined) return this.data.post({ type: "stopRecording", session })
+        const { recordings } = this.#parts
+        if (recordings === undefined) return this.#log.warn({ session }, "not recorded: no state folder")
+        const path = join(recordings, `${session}-${new Date().toISOString().replaceAll(":", "-")}.${format}`)
+        this.data.post({ type: "record", session, path, format })
     }
 
     /** The group server places sessions by the delays of the routing tables. */

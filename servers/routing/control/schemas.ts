@@ -251,6 +251,13 @@ export const Media = Type.Object({
         { description: "Sessions that pass through unread, by the label that their packets come under [claim 4]" },
     ),
     linkDatagrams: Type.Array(Type.Object({ peer: Type.String(), ...datagrams })),
+    recordings: Type.Array(
+        Type.Object({
+            ...{ session: Type.String(), path: Type.String(), format: Type.String(), seconds: Type.Number() },
+            lostSeconds: Type.Number({ description: "Not in the file: the disk was too slow or full" }),
+        }),
+        { description: "That run at present" },
+    ),
     strayDatagrams: Type.Integer({ minimum: 0, description: "On the link port, of no link" }),
     datagrams: counts,
     ticks: counts,

@@ -6,6 +6,7 @@
  */
 
 import type { CodecName } from "../../../media/codec.ts"
+import type { SoundFormat } from "../../../media/sound-file.ts"
 import type { Count } from "../../../protocol/link.ts"
 import type { Attach, EndpointState, Join, SessionRequest } from "../../../protocol/messages.ts"
 import type { Fixer, Reason } from "../../../protocol/reasons.ts"
@@ -131,6 +132,8 @@ export interface Session {
     known: ServerSession
     /** By endpoint. */
     legs: Map<string, Leg>
+    /** It is recorded here, in this form. */
+    recording?: SoundFormat
     /** By the name that the operator gave. */
     plain: Map<string, PlainLeg>
     /** What has become of its reservation, where this server is the source. */
@@ -239,6 +242,8 @@ export type Effect =
     | { type: "removeLeg"; ssrc: number }
     | { type: "addLink"; sid: string; peer: string; labelOut: number; labelIn: number }
     | { type: "removeLink"; sid: string; peer: string }
+    /** The session's mix here goes into a file; without a form: no longer. */
+    | { type: "record"; sid: string; format: SoundFormat | undefined }
     /** What protects the session on links; without a key: nothing is processed here any more. */
     | { type: "sessionKey"; sid: string; key: string | undefined; mixers: readonly string[] }
     /** The session passes through between these links, unread [claim 4]; none: it no longer does. */

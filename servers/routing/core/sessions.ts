@@ -46,6 +46,7 @@ export function learn(state: State, known: ServerSession, nowMs: number, out: Ef
     }
     if (known.key !== before?.key || String(known.mixers) !== String(before?.mixers))
         out.push({ type: "sessionKey", sid, key: known.key, mixers: known.mixers ?? [] })
+    record(state.sessions.get(sid)!, state.self.id, out)
     reserve(state, sid, out)
     // Nothing could be reserved for this server: who is here talks to nobody.
     const unreached = unreachedHere(state, known)
@@ -53,6 +54,16 @@ export function learn(state: State, known: ServerSession, nowMs: number, out: Ef
         for (const ep of [...state.sessions.get(sid)!.legs.keys()])
             dismiss(state, sid, ep, unreached.reason, nowMs, out)
     return true
+}
+
+/** A session is recorded at its source. */
+function record(session: Session, self: string, out: Effect[]): void {
+    const { sid, rec, recAs = "wav", source } = session.known
+    const format = rec === 1 && source === self ? recAs : undefined
+    if (format === session.recording) return
+    if (session.recording !== undefined) out.push({ type: "record", sid, format: undefined })
+    session.recording = format
+    if (format !== undefined) out.push({ type: "record", sid, format })
 }
 
 /** Why this server is left out of the session, as the group server says. */
@@ -74,6 +85,7 @@ export function end(state: State, sid: string, reason: Reason, nowMs: number, ou
         removeLeg(state, sid, ep, reason, nowMs, out)
     }
     endPlain(state, session, reason, out)
+    if (session.recording !== undefined) out.push({ type: "record", sid, format: undefined })
     if (session.known.source === state.self.id) out.push({ type: "reserve", event: { type: "drop", sid } })
     state.sessions.delete(sid)
     state.speaking.delete(sid)

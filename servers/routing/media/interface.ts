@@ -35,6 +35,8 @@ export interface MediaPlaneOptions {
      * nobody speaks. At most every 260 ms for a session; who speaks stays so through pauses, until another is clearly louder for 300 ms.
      */
     onSpeaker?: (session: string, endpoint: string | undefined, viaPeer: string | undefined) => void
+    /** All that is heard in a session in one tick of 20 ms, at 16 kHz; valid during the call. Must not throw. */
+    onMix?: (session: string, mix: Int16Array) => void
     /** Probes that one source address may ask a second before they are dropped. Default 200. */
     probesPerSecond?: number
     /** Things worth a log line; never called per packet. */

@@ -333,7 +333,11 @@ export class MediaPlane implements MediaPlaneFace {
     /** Part of the ticker: one tick of every session. */
     onTick(deadlineMs: number, tick: number): void {
         this.unixMs = performance.timeOrigin + deadlineMs
-        for (const mixer of this.sessions.values()) mixer.tick(deadlineMs, tick)
+        const { onMix } = this.options
+        for (const [session, mixer] of this.sessions) {
+            const mix = mixer.tick(deadlineMs, tick)
+            onMix?.(session, mix)
+        }
         for (const leg of this.legs.values()) if (tick >= leg.reportTick) this.report(leg, tick)
     }
 
