@@ -85,6 +85,20 @@ const proofs: Record<string, Proof> = {
             return broken === 0 ? "" : "a datagram did harm, as told above"
         },
     },
+    peers: {
+        what: "gstreamer, ffmpeg and baresip talk to appliances through a session, and tshark finds nothing malformed",
+        count: 1,
+        async run(_count, _seed, progress) {
+            const { provePeers, wrongWithPeers } = await import("./peers/peers.ts")
+            const figures = await provePeers(progress)
+            const what = wrongWithPeers(figures)
+            if (what) progress(what)
+            return { ...figures, broken: what ? 1 : 0 }
+        },
+        wrong({ broken }) {
+            return broken === 0 ? "" : "a peer is not right, as told above"
+        },
+    },
     fuzz: {
         what: "hostile byte streams and messages do not bring the firmware down",
         count: 100_000,

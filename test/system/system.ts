@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url"
 import { compileFirmware, describeProblems } from "../../build/firmware.ts"
 import { GroupClient } from "../../servers/group/client.ts"
 import { type GroupServer, startGroupServer } from "../../servers/group/main.ts"
+import { ControlClient } from "../../servers/routing/control/client.ts"
 import { Board, type BoardStatus } from "../../sim/board.ts"
 import { createMediaEngine } from "../../sim/media-engine/index.ts"
 import type { MediaEngine } from "../../sim/media-engine/interface.ts"
@@ -142,10 +143,17 @@ export class System {
                 ...["--id", id, "--secret-file", join(this.#folder, `${id}.secret`), "--ip", this.ips[id]],
                 ...["--link-port", "7400", "--media-port", "7500", "--broker", `mqtt://127.0.0.1:${this.#port}`],
                 ...["--dsp-units", String(dspUnits), "--state", join(this.#folder, id)],
+                ...["--control-port", "0"],
             ],
             { readyMs: patienceMs },
         )
         this.servers.set(id, child)
+    }
+
+    /** The control API of a routing server. */
+    control(id: string): ControlClient {
+        const { controlUrl } = this.servers.get(id)!.ready
+        return ControlClient.fromTokenFile(controlUrl, join(this.#folder, id, "control.token"))
     }
 
     /** Both routing servers have told the group server that the link between them is up. */
