@@ -465,11 +465,13 @@ export class JitterBuffer {
         // What is left of it may be too little to be joined to what stands in for the rest.
         const isStale = skip > 0 && skip + this.gap.joinSamples > store.samples(slot)
         const count = isStale ? 0 : this.decoder!.decode(store.payload(slot), 0, store.bytes(slot), decoded)
+        // After a pause of the sender's, nothing is missing: a fresh word is not touched.
+        const isFresh = skip <= 0 && this.gap.silent && store.sequence(slot) === this.playedSequence + 1
         this.playedSequence = store.sequence(slot)
         store.drop(slot)
         if (isStale) return true
         if (count <= skip) return false
-        this.append(skip, count, this.gap.active && (skip > 0 || !this.gapIsByCodec))
+        this.append(skip, count, this.gap.active && !isFresh && (skip > 0 || !this.gapIsByCodec))
         return true
     }
 

@@ -10,6 +10,7 @@ import { isIPv4 } from "node:net"
 import { hostname } from "node:os"
 import type { CodecName } from "../../../media/codec.ts"
 import { codecs, isCodecName } from "../../../media/codecs.ts"
+import { type MediaHost, systemHost } from "../../../media/host.ts"
 import { loadOpus } from "../../../media/opus.ts"
 import { type Failure, failure, type Outcome, success } from "../../../media/outcome.ts"
 import { isRtcp, reportBytesMax } from "../../../media/rtcp.ts"
@@ -23,8 +24,8 @@ import {
     srtpCarriedTagBytes,
     srtpTagBytes,
 } from "../../../media/srtp.ts"
-import { systemClock, Ticker } from "../../../media/ticker.ts"
-import { openUdp, type UdpIo } from "../../../media/udp.ts"
+import { Ticker, type TickerClock } from "../../../media/ticker.ts"
+import type { UdpIo } from "../../../media/udp.ts"
 import { probeAnswers, probeAsks, probeBytes, readProbe } from "../../../protocol/probe.ts"
 import { Channel, tickMs } from "./channel.ts"
 import { dspUnitsOf } from "./dsp-units.ts"
@@ -82,6 +83,8 @@ export class MediaPlane implements MediaPlaneFace {
     /** The present tick's time on the wall; it never goes back. */
     private unixMs = 0
     private readonly limit: ProbeLimit
+    private readonly host: MediaHost
+    private readonly clock: TickerClock
     private readonly header = new RtpHeader()
     private io: UdpIo | undefined
     private sendOnLinkFailures = 0
@@ -104,8 +107,10 @@ export class MediaPlane implements MediaPlaneFace {
     /** `ticker`: another than its own, of 20 ms, where somebody wants to look at it. */
     constructor(
         private readonly options: MediaPlaneOptions,
-        private readonly ticker = new Ticker(tickMs),
+        private readonly ticker = new Ticker(tickMs, (options.host ?? systemHost).clock),
     ) {
+        this.host = options.host ?? systemHost
+        this.clock = this.host.clock
         this.limit = new ProbeLimit(options.probesPerSecond ?? planeLimits.probesPerSecond)
     }
 
@@ -113,7 +118,9 @@ export class MediaPlane implements MediaPlaneFace {
         if (this.io) return success({ port: this.io.port })
         await loadOpus()
         const { ip, port } = this.options
-        const opened = await openUdp(ip, port, (datagram, fromIp, fromPort) => this.receive(datagram, fromIp, fromPort))
+        const opened = await this.host.openUdp(ip, port, (datagram, fromIp, fromPort) =>
+            this.receive(datagram, fromIp, fromPort),
+        )
         if (!opened.ok) return opened
         this.io = this.options.overNetwork?.(opened.value) ?? opened.value
         this.options.log?.("media plane listens", { ip, port: opened.value.port })
@@ -128,7 +135,7 @@ export class MediaPlane implements MediaPlaneFace {
         if (held && (held.session !== leg.session || held.endpoint !== leg.endpoint))
             return failure("taken", `SSRC ${leg.ssrc} belongs to another leg`, "maker")
         if (held && held.channel.codec.name === codec && held.plain === leg.plain) {
-            held.sinceMs = systemClock.nowMs()
+            held.sinceMs = this.clock.nowMs()
             // The same keys again must go on where they are: no index is ever used twice.
             if (leg.keys && !isSameKeys(leg, held)) {
                 held.keys = leg.keys
@@ -159,7 +166,7 @@ export class MediaPlane implements MediaPlaneFace {
         const created: HeldLeg = {
             ...leg,
             channel: new Channel("leg", kind, randomInt(1, u32), randomInt(u32), emit, tagBytes),
-            sinceMs: systemClock.nowMs(),
+            sinceMs: this.clock.nowMs(),
             receiver: leg.keys && new SrtpReceiver(leg.keys.toServer),
             reports: new RtpReports(codec, kind.clockRate, `parley@${hostname()}`),
             reportPacket: Buffer.alloc(reportBytesMax),
@@ -266,7 +273,7 @@ export class MediaPlane implements MediaPlaneFace {
             return
         }
         const protection = this.protections.get(link.session)
-        const taken = protection?.unprotect(packet, systemClock.nowMs())
+        const taken = protection?.unprotect(packet, this.clock.nowMs())
         if (typeof taken !== "number") {
             if (taken === "replayed") this.counts.replayed++
             else this.counts.noKey++
@@ -285,14 +292,14 @@ export class MediaPlane implements MediaPlaneFace {
     }
 
     silentLegs(sinceMs: number): Leg[] {
-        const heardBefore = systemClock.nowMs() - sinceMs
+        const heardBefore = this.clock.nowMs() - sinceMs
         return [...this.legs.values()].filter(
             leg => !leg.plain && Math.max(leg.sinceMs, leg.channel.lastHeardMs) < heardBefore,
         )
     }
 
     statistics(): PlaneStatistics {
-        const nowMs = systemClock.nowMs()
+        const nowMs = this.clock.nowMs()
         return {
             sessions: this.sessions.size,
             legs: [...this.legs.values()].map(leg => ({
@@ -347,7 +354,7 @@ export class MediaPlane implements MediaPlaneFace {
 
     private qualityOf(leg: HeldLeg) {
         const { delayMs } = leg.channel.jitter.statistics()
-        return leg.reports.quality(delayMs, tickMs, performance.timeOrigin + systemClock.nowMs())
+        return leg.reports.quality(delayMs, tickMs, performance.timeOrigin + this.clock.nowMs())
     }
 
     private receive(datagram: Buffer, ip: string, port: number): void {
@@ -370,7 +377,7 @@ export class MediaPlane implements MediaPlaneFace {
             this.counts.malformed++
             return
         }
-        if (!this.limit.allows(ip, systemClock.nowMs())) {
+        if (!this.limit.allows(ip, this.clock.nowMs())) {
             this.counts.probesLimited++
             return
         }
@@ -412,8 +419,7 @@ export class MediaPlane implements MediaPlaneFace {
         if (!leg) return
         const taken = leg.receiver ? leg.receiver.unprotectRtcp(datagram) : datagram.length
         if (typeof taken !== "number") this.refuse(taken)
-        else if (leg.reports.take(datagram, taken, performance.timeOrigin + systemClock.nowMs()))
-            this.counts.malformed++
+        else if (leg.reports.take(datagram, taken, performance.timeOrigin + this.clock.nowMs())) this.counts.malformed++
         else this.counts.reports++
     }
 
@@ -438,7 +444,7 @@ export class MediaPlane implements MediaPlaneFace {
     private deliver(channel: Channel, packet: Buffer): boolean {
         const outcome =
             this.header.payloadType === channel.codec.payloadType
-                ? channel.receive(packet, this.header, systemClock.nowMs(), this.ticker.behindMs())
+                ? channel.receive(packet, this.header, this.clock.nowMs(), this.ticker.behindMs())
                 : "wrong-size"
         const isFit = outcome !== "wrong-size"
         if (isFit) this.counts.accepted++
