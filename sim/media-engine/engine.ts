@@ -17,6 +17,7 @@ import { power, powerToDb } from "../../media/level.ts"
 import { loadOpus } from "../../media/opus.ts"
 import type { Outcome } from "../../media/outcome.ts"
 import { success } from "../../media/outcome.ts"
+import { Pause } from "../../media/pause.ts"
 import { isRtcp, reportBytesMax } from "../../media/rtcp.ts"
 import { RtpHeader, readRtp, rtpHeaderBytes, writeRtp } from "../../media/rtp.ts"
 import { RtpReports, reportIntervalMs } from "../../media/rtp-reports.ts"
@@ -72,6 +73,8 @@ interface Leg extends LegOptions {
     codec: Codec
     encoder: Encoder
     jitter: JitterBuffer
+    /** Nothing but keep-alives is sent while it is muted. */
+    pause: Pause
     /** The encoder has not heard what was before. */
     wasMuted: boolean
     frame: Int16Array
@@ -195,6 +198,7 @@ export class Engine {
             codec,
             encoder,
             jitter,
+            pause: new Pause(),
             wasMuted: true,
             frame: new Int16Array((frameMs * soundRate) / 1000),
             filled: 0,
@@ -277,12 +281,20 @@ export class Engine {
     }
 
     private sendFrame(leg: Leg, piece: number): void {
-        const { codec, encoder, frame } = leg
+        const { codec, encoder, frame, pause } = leg
+        if (!pause.isDue(this.muted)) return
         const packet = leg.packets[leg.sent % packetBuffers]!
         // From the number of the piece: pieces that a stall left out leave a gap in time, as they should.
         const begin = (piece + 1) * pieceSamples - frame.length
         const timestamp = leg.timestampStart + (begin * codec.clockRate) / soundRate
-        writeRtp(packet, leg.sent === 0, leg.payloadType, leg.sequence + leg.sent, timestamp, leg.ssrc)
+        writeRtp(
+            packet,
+            leg.sent === 0 || pause.hasEnded,
+            leg.payloadType,
+            leg.sequence + leg.sent,
+            timestamp,
+            leg.ssrc,
+        )
         leg.sent++
         // A word begun before the press is held back whole: a muted engine sends silence from the next packet on.
         if (this.muted) frame.fill(0)

@@ -279,8 +279,7 @@ export class MediaPlane implements MediaPlaneFace {
             else this.counts.noKey++
             return
         }
-        const plain = packet.subarray(0, taken)
-        if (readRtp(plain, this.header)) this.deliver(link.channel, plain)
+        if (readRtp(packet, this.header, taken)) this.deliver(link.channel, packet)
         else this.counts.unknownLabel++
     }
 
@@ -395,21 +394,19 @@ export class MediaPlane implements MediaPlaneFace {
         }
         const leg = this.legAt(this.header.ssrc, ip, port)
         if (!leg) return
-        let packet = datagram
         if (leg.receiver) {
             const taken = leg.receiver.unprotect(datagram)
             if (typeof taken !== "number") {
                 this.refuse(taken)
                 return
             }
-            packet = datagram.subarray(0, taken)
             // Padding is told by the last byte, which could not be read before.
-            if (!readRtp(packet, this.header)) {
+            if (!readRtp(datagram, this.header, taken)) {
                 this.counts.malformed++
                 return
             }
         }
-        if (!this.deliver(leg.channel, packet)) return
+        if (!this.deliver(leg.channel, datagram)) return
         leg.channel.open = true
         leg.reports.hear(this.header)
     }
