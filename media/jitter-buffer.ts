@@ -245,6 +245,11 @@ export class JitterBuffer {
         if (this.head > 2 * pastSamples) this.compact()
     }
 
+    /** The next pull would have to make sound up. */
+    get isDry(): boolean {
+        return !this.playing || (this.store.count === 0 && this.tail - this.head < this.options.pullSamples)
+    }
+
     /** Writes 5 ms that lead what was played last to silence, and silence after it; the stream itself goes on unheard. */
     trail(samples: Int16Array): void {
         samples.fill(0)
@@ -353,6 +358,8 @@ export class JitterBuffer {
         this.playing = true
         this.reached = position
         this.tail = this.head
+        // It may begin in the middle of a sound.
+        if (!this.gap.active) this.beginGap(false)
         return true
     }
 
@@ -511,10 +518,7 @@ export class JitterBuffer {
             this.reached += count
             return
         }
-        if (!gap.active) {
-            gap.begin(sound, tail)
-            this.gapIsByCodec = this.started && this.playing
-        }
+        if (!gap.active) this.beginGap(this.started && this.playing)
         let made = 0
         if (this.gapIsByCodec && !gap.hasFaded(true)) {
             made = this.decoder!.conceal(Number.isFinite(most) ? most : count, decoded)
@@ -528,6 +532,11 @@ export class JitterBuffer {
         else this.concealedSamples += gap.fill(sound, tail, tail + count)
         this.tail += count
         if (advance) this.reached += count
+    }
+
+    private beginGap(isByCodec: boolean): void {
+        this.gap.begin(this.sound, this.tail)
+        this.gapIsByCodec = isByCodec
     }
 
     private compact(): void {

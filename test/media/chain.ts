@@ -37,7 +37,6 @@ export class Chain {
     readonly world: VirtualMedia
     readonly rooms: ChainRoom[] = []
     private readonly paths = new Map<string, Path>()
-    private label = 1
 
     private constructor(private readonly options: ChainOptions) {
         this.world = new VirtualMedia(options.seed)
@@ -60,18 +59,25 @@ export class Chain {
 
     /** The tree leads over this link from now on. */
     link(a: number, b: number): void {
-        const [one, other] = [this.rooms[a]!, this.rooms[b]!]
-        const label = this.label
-        this.label += 2
-        const codec = this.options.linkCodec ?? "pcmu"
-        const there = { session, peer: other.name, labelOut: label, labelIn: label + 1, codec }
-        const back = { session, peer: one.name, labelOut: label + 1, labelIn: label, codec }
-        assert.ok(one.plane.addLink(there).ok && other.plane.addLink(back).ok, "linked")
+        this.plant(a, b)
+        this.plant(b, a)
     }
 
     unlink(a: number, b: number): void {
-        const [one, other] = [this.rooms[a]!, this.rooms[b]!]
-        assert.ok(one.plane.removeLink(session, other.name) && other.plane.removeLink(session, one.name), "unlinked")
+        this.cut(a, b)
+        this.cut(b, a)
+    }
+
+    /** One end of a link: `at` has it in its tree from now on. */
+    plant(at: number, to: number): void {
+        const { names, linkCodec: codec = "pcmu" } = this.options
+        const labelOf = (from: number, to: number) => 1 + from * names.length + to
+        const link = { session, peer: names[to]!, labelOut: labelOf(at, to), labelIn: labelOf(to, at), codec }
+        assert.ok(this.rooms[at]!.plane.addLink(link).ok, "linked")
+    }
+
+    cut(at: number, to: number): void {
+        assert.ok(this.rooms[at]!.plane.removeLink(session, this.options.names[to]!), "unlinked")
     }
 
     say(index: number, samples: Int16Array, loop = false): Stretch {

@@ -59,6 +59,8 @@ export class Channel {
     open = true
     /** Nothing that comes from it is heard, whatever its packets hold. */
     muted = false
+    /** Nothing is sent on it any more; what is still under way to us is heard to its end. */
+    leaving = false
     /** Protects what is sent. A channel made with room for a tag sends nothing without it. */
     sender: SrtpSender | undefined
 
@@ -125,7 +127,7 @@ export class Channel {
      */
     send(mix: EncodedMix | undefined, tick: number): void {
         this.hears = mix
-        if (!this.open || (this.tagBytes > 0 && !this.sender)) return
+        if (!this.open || this.leaving || (this.tagBytes > 0 && !this.sender)) return
         const isDue = this.pause.isDue(mix === undefined)
         if (this.kind === "link" && !isDue) return
         const packet = this.packets[this.nextPacket]!

@@ -54,6 +54,8 @@ export const planeLimits = {
 }
 
 const probeFirstByte = 0x50
+/** So long at most a link that has left the tree is heard: its far side may hear of the change later. */
+const farewellMs = 300
 const reportTicks = reportIntervalMs / tickMs
 const u32 = 4294967295
 
@@ -70,6 +72,9 @@ interface HeldLeg extends Leg {
 
 interface HeldLink extends TreeLink {
     channel: Channel
+    sinceMs: number
+    /** When it left the tree; what is still under way is heard to its end, or until a link that came instead has sound. */
+    leftMs: number | undefined
 }
 
 export class MediaPlane implements MediaPlaneFace {
@@ -188,6 +193,8 @@ export class MediaPlane implements MediaPlaneFace {
         this.legs.delete(ssrc)
         if (leg.plain) this.plain.delete(placeOf(leg.remoteIp, leg.remotePort))
         this.leave(leg.session, leg.channel)
+        if (this.sessions.get(leg.session)?.channels.every(channel => channel.leaving))
+            for (const link of this.linksOf(leg.session)) this.drop(link)
         return true
     }
 
@@ -201,14 +208,21 @@ export class MediaPlane implements MediaPlaneFace {
         const { session, peer, labelIn, labelOut, codec = "pcmu" } = link
         if (!session || !peer || !isLabel(labelIn) || !isLabel(labelOut))
             return failure("malformed", "a link needs a session, a peer and two labels", "maker")
+        const left = this.links.get(peer)?.get(labelIn)
+        // A label that is handed out anew ends what it stood for.
+        if (left?.leftMs !== undefined && (left.session !== session || left.channel.codec.name !== codec))
+            this.drop(left)
         const known = this.links.get(peer)
         const sameLabel = known?.get(labelIn)
         if (sameLabel && sameLabel.session !== session)
             return failure("taken", `label ${labelIn} of ${peer} belongs to another session`, "maker")
         if (!isCodecName(codec)) return failure("malformed", `there is no codec ${String(codec)}`, "maker")
         const held = this.findLink(session, peer)
-        if (held && held.channel.codec.name !== codec) this.removeLink(session, peer)
+        if (held && held.channel.codec.name !== codec) this.drop(held)
         else if (held) {
+            if (held.leftMs !== undefined) held.sinceMs = this.clock.nowMs()
+            held.leftMs = undefined
+            held.channel.leaving = false
             known!.delete(held.labelIn)
             held.labelIn = labelIn
             held.labelOut = labelOut
@@ -221,6 +235,8 @@ export class MediaPlane implements MediaPlaneFace {
         if (full) return full
         const created: HeldLink = {
             ...link,
+            sinceMs: this.clock.nowMs(),
+            leftMs: undefined,
             channel: new Channel(
                 ...(["link", codecs[codec], randomInt(1, u32), randomInt(u32)] as const),
                 packet => this.sendOnLink(created, packet),
@@ -237,12 +253,40 @@ export class MediaPlane implements MediaPlaneFace {
 
     removeLink(session: string, peer: string): boolean {
         const link = this.findLink(session, peer)
-        if (!link) return false
-        const labels = this.links.get(peer)!
-        labels.delete(link.labelIn)
-        if (labels.size === 0) this.links.delete(peer)
-        this.leave(session, link.channel)
+        if (!link || link.leftMs !== undefined) return false
+        link.leftMs = this.clock.nowMs()
+        link.channel.leaving = true
+        const channels = this.sessions.get(session)?.channels ?? []
+        // With nothing under way, or nobody who would hear it, there is nothing to wait for.
+        if (channels.every(channel => channel.leaving)) for (const each of this.linksOf(session)) this.drop(each)
+        else if (isDrained(link, link.leftMs)) this.drop(link)
         return true
+    }
+
+    private drop(link: HeldLink): void {
+        const labels = this.links.get(link.peer)
+        labels?.delete(link.labelIn)
+        if (labels?.size === 0) this.links.delete(link.peer)
+        this.leave(link.session, link.channel)
+    }
+
+    /** Links that have left the tree and need not be heard any more. */
+    private dropLeft(nowMs: number): void {
+        for (const labels of this.links.values())
+            for (const link of labels.values()) {
+                if (link.leftMs === undefined) continue
+                const isOver = isDrained(link, nowMs) || nowMs - link.leftMs > farewellMs
+                if (isOver || this.isReplaced(link.session, link.leftMs)) this.drop(link)
+            }
+    }
+
+    /** A link that has come with the same change of the tree has sound: twice the same voice would be an echo. */
+    private isReplaced(session: string, leftMs: number): boolean {
+        for (const labels of this.links.values())
+            for (const { session: of, leftMs: isLeaving, sinceMs, channel } of labels.values())
+                if (of === session && isLeaving === undefined && sinceMs > leftMs - farewellMs && channel.active)
+                    return true
+        return false
     }
 
     setSessionKeys(session: string, keys: SessionKeys | undefined): void {
@@ -286,7 +330,7 @@ export class MediaPlane implements MediaPlaneFace {
     dspUnitsUsed(): number {
         let units = 0
         for (const mixer of this.sessions.values())
-            for (const { kind, codec } of mixer.channels) units += dspUnitsOf(kind, codec.name)
+            for (const { kind, codec, leaving } of mixer.channels) if (!leaving) units += dspUnitsOf(kind, codec.name)
         return units
     }
 
@@ -310,10 +354,9 @@ export class MediaPlane implements MediaPlaneFace {
                 ...channelStatistics(leg.session, leg.channel, nowMs),
             })),
             links: [...this.links.values()].flatMap(labels =>
-                [...labels.values()].map(link => ({
-                    peer: link.peer,
-                    ...channelStatistics(link.session, link.channel, nowMs),
-                })),
+                [...labels.values()]
+                    .filter(({ leftMs }) => leftMs === undefined)
+                    .map(link => ({ peer: link.peer, ...channelStatistics(link.session, link.channel, nowMs) })),
             ),
             dspUnitsUsed: this.dspUnitsUsed(),
             datagrams: { ...this.counts, sendFailures: this.sendOnLinkFailures + (this.io?.sendFailures ?? 0) },
@@ -323,8 +366,7 @@ export class MediaPlane implements MediaPlaneFace {
 
     async close(): Promise<void> {
         for (const ssrc of [...this.legs.keys()]) this.removeLeg(ssrc)
-        for (const labels of [...this.links.values()])
-            for (const link of [...labels.values()]) this.removeLink(link.session, link.peer)
+        for (const labels of [...this.links.values()]) for (const link of [...labels.values()]) this.drop(link)
         const io = this.io
         this.io = undefined
         await io?.close()
@@ -333,6 +375,7 @@ export class MediaPlane implements MediaPlaneFace {
     /** Part of the ticker: one tick of every session. */
     onTick(deadlineMs: number, tick: number): void {
         this.unixMs = performance.timeOrigin + deadlineMs
+        this.dropLeft(deadlineMs)
         for (const mixer of this.sessions.values()) mixer.tick(deadlineMs, tick)
         for (const leg of this.legs.values()) if (tick >= leg.reportTick) this.report(leg, tick)
     }
@@ -505,11 +548,20 @@ export class MediaPlane implements MediaPlaneFace {
         return undefined
     }
 
+    private linksOf(session: string): HeldLink[] {
+        return [...this.links.values()].flatMap(labels => [...labels.values()].filter(link => link.session === session))
+    }
+
     private countLinks(): number {
         let count = 0
         for (const labels of this.links.values()) count += labels.size
         return count
     }
+}
+
+/** Nothing is there to be heard, and the next packet is overdue. */
+function isDrained({ channel }: HeldLink, nowMs: number): boolean {
+    return channel.jitter.isDry && nowMs - channel.lastHeardMs > 2 * tickMs
 }
 
 function channelStatistics(session: string, channel: Channel, nowMs: number) {
