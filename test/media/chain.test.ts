@@ -9,6 +9,7 @@ import { readSpeech } from "./support.ts"
 
 const speech = readSpeech()
 const firstSeed = Number(process.env.PARLEY_SEED ?? 1)
+const steady = Int16Array.from({ length: 64_000 }, (_, at) => Math.round(tone(440, 8000)(at)))
 const names = ["rs-a", "rs-b", "rs-c", "rs-d"]
 
 before(loadOpus)
@@ -40,7 +41,6 @@ describe("rooms at servers in a chain, in virtual time", () => {
     })
 
     test("whose tree moves miss at most one frame while nobody loses a link before others have theirs, and hear no click", async () => {
-        const steady = Int16Array.from({ length: 64_000 }, (_, at) => Math.round(tone(440, 8000)(at)))
         for (const sound of [steady, speech])
             for (const [gainMs, loseMs, swapMs] of [
                 [0, 0, 0],
@@ -85,6 +85,28 @@ describe("rooms at servers in a chain, in virtual time", () => {
                 const name = `${sound === steady ? "tone" : "speech"}, ${gainMs} ${loseMs} ${swapMs}`
                 assert.deepEqual(findClicks(heard), [], name)
                 if (sound === steady) assert.ok(longestSoftMs(heard) <= 20, `${name}: ${longestSoftMs(heard)} ms`)
+                await chain.end()
+            }
+    })
+
+    test("hear no click when the server between them loses its last endpoint, nor when it has one again", async () => {
+        for (const sound of [steady, speech])
+            for (let waitMs = 0; waitMs < 20; waitMs += 5) {
+                const chain = await Chain.start({ ...{ seed: 1, names: names.slice(0, 3) }, links: way })
+                chain.pass(1500)
+                const said = chain.say(0, sound)
+                chain.pass(2000 + waitMs)
+                chain.leave(1)
+                chain.setTransit(1, true)
+                chain.pass(1000)
+                chain.setTransit(1, false)
+                chain.join(1)
+                chain.pass(1000)
+                const { samples } = chain.heardSince(2, said.atMs + 500)
+                const heard = samples.subarray(0, 16 * 3300)
+                const name = `${sound === steady ? "tone" : "speech"}, ${waitMs} ms`
+                assert.deepEqual(findClicks(heard), [], name)
+                if (sound === steady) assert.ok(longestSoftMs(heard) <= 40, `${name}: ${longestSoftMs(heard)} ms`)
                 await chain.end()
             }
     })

@@ -37,6 +37,7 @@ export class Chain {
     readonly world: VirtualMedia
     readonly rooms: ChainRoom[] = []
     private readonly paths = new Map<string, Path>()
+    private readonly transits = new Set<number>()
 
     private constructor(private readonly options: ChainOptions) {
         this.world = new VirtualMedia(options.seed)
@@ -71,8 +72,8 @@ export class Chain {
     /** One end of a link: `at` has it in its tree from now on. */
     plant(at: number, to: number): void {
         const { names, linkCodec: codec = "pcmu" } = this.options
-        const labelOf = (from: number, to: number) => 1 + from * names.length + to
-        const link = { session, peer: names[to]!, labelOut: labelOf(at, to), labelIn: labelOf(to, at), codec }
+        const [labelOut, labelIn] = [this.labelOf(at, to), this.labelOf(to, at)]
+        const link = { session, peer: names[to]!, labelOut, labelIn, codec }
         assert.ok(this.rooms[at]!.plane.addLink(link).ok, "linked")
     }
 
@@ -145,6 +146,25 @@ export class Chain {
         this.join(index)
     }
 
+    /** Whoever is in transit mixes nothing: what comes from one neighbour goes to the other as it came. */
+    setTransit(at: number, on: boolean): void {
+        const neighbours = [at - 1, at + 1]
+        if (on) for (const to of neighbours) this.cut(at, to)
+        this.transits[on ? "add" : "delete"](at)
+        if (!on) for (const to of neighbours) this.plant(at, to)
+    }
+
+    private labelOf(from: number, to: number): number {
+        return 1 + from * this.options.names.length + to
+    }
+
+    private arrive(from: number, to: number, label: number, packet: Buffer): void {
+        const { names } = this.options
+        const next = 2 * to - from
+        if (this.transits.has(to)) this.carry(to, names[next]!, this.labelOf(to, next), packet)
+        else this.rooms[to]?.plane.receiveFromLink(names[from]!, label, packet)
+    }
+
     private carry(from: number, peer: string, label: number, packet: Buffer): void {
         const to = this.options.names.indexOf(peer)
         const way = `${from} ${to}`
@@ -158,7 +178,7 @@ export class Chain {
             this.paths.set(way, path)
         }
         const copy = Buffer.from(packet)
-        path.pass(() => this.rooms[to]?.plane.receiveFromLink(this.options.names[from]!, label, copy))
+        path.pass(() => this.arrive(from, to, label, copy))
     }
 }
 
