@@ -62,7 +62,7 @@ class Load {
         const codec = codecs[this.name]
         for (const { channel, offset, index } of this.channels) {
             const payload = this.payloads[(this.tick + offset) % this.payloads.length]
-            const bytes = withHeader(this.packet, codec, payload, this.tick, index + 1)
+            const bytes = withHeader(this.packet, codec, payload, this.tick, this.tick, index + 1)
             const packet = this.packet.subarray(0, bytes)
             if (readRtp(packet, this.header)) channel.receive(packet, this.header, this.tick * tickMs)
         }

@@ -1,6 +1,6 @@
 /**
  * What people in four rooms hear of each other over bad networks, with real routing server processes and the simulator's media
- * engines, and how long speech is gone when a link of their session's tree is cut.
+ * engines, and how long speech is gone when a link of their session's tree is cut, and when its source is killed.
  *
  * - far: rooms at A, B, C and D; between each two neighbours a server in transit: A - T1 - B - T2 - C - T3 - D, so that what A says
  *   passes three servers unread and is mixed at four. Each endpoint's leg loses 2 % and varies by 20 ms each way, each link loses
@@ -10,6 +10,7 @@
  * - cut: the tree of four servers leads over T in the middle, with a ring of longer links around it. The link of the tree
  *   that leads to C is cut at both ends without a word while B speaks steadily and C listens; what counts is the longest pause
  *   that C hears.
+ * - source: see `quality/source-killed.ts`.
  */
 
 import { findClicks } from "../media/clicks.ts"
@@ -21,7 +22,9 @@ import type { ReservationReport, ServerSession } from "../protocol/servers.ts"
 import { type NetworkPlan, type RoutingNetwork, startRoutingNetwork } from "../test/control/network.ts"
 import { within } from "../test/support/deadline.ts"
 import { median } from "./failover.ts"
+import { longestPauseMs } from "./quality/pauses.ts"
 import { enterRoom, type Room } from "./quality/room.ts"
+import { killSource } from "./quality/source-killed.ts"
 import type { Bench } from "./run.ts"
 
 const speechFile = new URL("../sim/samples/speech.wav", import.meta.url).pathname
@@ -34,8 +37,9 @@ const legJitterMs = 20
 const toneHertz = 1000
 
 export const qualityBench: Bench = {
-    summary: "what rooms hear of each other over bad networks, and how long a cut link silences them",
-    options: { times: "a link is cut (5)" },
+    summary:
+        "what rooms hear of each other over bad networks, and how long a cut link or a killed source silences them",
+    options: { times: "a link is cut, and a source killed (5)" },
     async run(options, progress) {
         const times = Number(options.times ?? 5)
         if (!Number.isInteger(times) || times < 1 || times > 30)
@@ -53,11 +57,18 @@ export const qualityBench: Bench = {
             gaps.push(await cutLink(samples))
             progress(`cut ${i + 1} of ${times}: ${gaps[i].toFixed(0)} ms`)
         }
+        const sourceGaps: number[] = []
+        for (let i = 0; i < times; i++) {
+            sourceGaps.push(await killSource())
+            progress(`source killed ${i + 1} of ${times}: ${sourceGaps[i].toFixed(0)} ms`)
+        }
         const figures = {
             ...far,
             toneSnrDb: snrDb,
             speechGapMs: median(gaps),
             speechGapWorstMs: Math.max(...gaps),
+            sourceKilledGapMs: median(sourceGaps),
+            sourceKilledGapWorstMs: Math.max(...sourceGaps),
             times,
         }
         return { figures, seed: 1 }
@@ -183,25 +194,6 @@ async function cutLink(samples: Int16Array): Promise<number> {
         const heard = c.heardSince(said.atMs + 500)
         return longestPauseMs(heard, cutMs)
     })
-}
-
-/** Of the pauses that end after `fromMs`: sound softer than a hundredth of full scale, in pieces of 5 ms. */
-function longestPauseMs({ atMs, samples }: { atMs: number; samples: Int16Array }, fromMs: number): number {
-    const piece = soundRate / 200
-    let longest = 0
-    let since: number | undefined
-    for (let at = 0; at + piece <= samples.length; at += piece) {
-        const nowMs = atMs + (at * 1000) / soundRate
-        let peak = 0
-        for (let i = at; i < at + piece; i++) peak = Math.max(peak, Math.abs(samples[i]))
-        if (peak < 328) since ??= nowMs
-        else {
-            if (since !== undefined && nowMs > fromMs) longest = Math.max(longest, nowMs - since)
-            since = undefined
-        }
-    }
-    if (since !== undefined) throw new Error("speech did not come back")
-    return longest
 }
 
 function pause(ms: number): Promise<void> {

@@ -6,6 +6,8 @@
  * that stops and comes back as if cut with scissors. Nothing is said of the first and last 10 ms, which have no surroundings. Pure; meant for tests and measurements, a second of sound takes some 10 ms.
  */
 
+import { predictionOrder as order, predictionOf } from "./prediction.ts"
+
 export interface Click {
     kind: "click" | "gap"
     /** From the beginning of the sound. */
@@ -24,7 +26,6 @@ export interface ClickOptions {
     contrastMin?: number
 }
 
-const order = 16
 const blockMs = 10
 const windowMs = 30
 /** What belongs to the click itself: its echo in the predictor, and the ringing of a codec's filter. */
@@ -56,11 +57,12 @@ function residualOf(samples: Int16Array, rate: number): Float64Array {
     const width = Math.round((rate * windowMs) / 1000)
     const residual = new Float64Array(samples.length)
     const windowed = new Float64Array(width)
+    const weights = new Float64Array(order)
     for (let start = 0; start < samples.length; start += block) {
         const from = start + Math.floor((block - width) / 2)
         for (let i = 0; i < width; i++)
             windowed[i] = (samples[from + i] ?? 0) * (0.5 - 0.5 * Math.cos((2 * Math.PI * (i + 0.5)) / width))
-        const weights = predictor(windowed)
+        predictionOf(windowed, weights)
         for (let at = start; at < Math.min(samples.length, start + block); at++) {
             let predicted = 0
             for (let k = 0; k < order; k++) predicted += weights[k]! * (samples[at - 1 - k] ?? 0)
@@ -68,27 +70,6 @@ function residualOf(samples: Int16Array, rate: number): Float64Array {
         }
     }
     return residual
-}
-
-/** The weights that predict a sample from those before it best (Levinson and Durbin). */
-function predictor(windowed: Float64Array): Float64Array {
-    const r = new Float64Array(order + 1)
-    for (let lag = 0; lag <= order; lag++)
-        for (let i = lag; i < windowed.length; i++) r[lag]! += windowed[i]! * windowed[i - lag]!
-    let error = r[0]! * (1 + 1e-7) + 1
-    const weights = new Float64Array(order)
-    const before = new Float64Array(order)
-    for (let i = 0; i < order; i++) {
-        let sum = r[i + 1]!
-        for (let k = 0; k < i; k++) sum -= weights[k]! * r[i - k]!
-        const reflection = sum / error
-        before.set(weights)
-        weights[i] = reflection
-        for (let k = 0; k < i; k++) weights[k] = before[k]! - reflection * before[i - 1 - k]!
-        error *= 1 - reflection * reflection
-        if (error <= 0) break
-    }
-    return weights
 }
 
 function outliersIn(residual: Float64Array, rate: number, sizeMin: number, contrastMin: number): Click[] {

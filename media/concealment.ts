@@ -1,10 +1,15 @@
 /**
- * What is played where a packet is missing and its codec has nothing to offer: the last pitch period again, fading out within
+ * What is played where a packet is missing and its codec has nothing to offer: the voice goes on as it was, fading out within
  * 60 ms. Also joins sound to what was made up before it.
+ *
+ * A voice is taken for pulses through a filter (linear prediction): the filter rings on from the last sample that was heard, so
+ * that there is no seam, and the pulses of the last pitch period are given to it again and again.
  *
  * Owns the state of the present gap, and a copy of the sound before it. Never knows packets or time. Silence stays silence: a
  * sender may stop sending when nobody speaks, and that is no loss. Costs nothing while there is no gap.
  */
+
+import { predictionOrder as order, predictionOf } from "./prediction.ts"
 
 const longestLagSeconds = 0.015
 const shortestLagSeconds = 0.0025
@@ -13,9 +18,11 @@ const fadedSeconds = 0.06
 /** A codec's own concealment knows better, and may go on for longer. */
 const codecFullSeconds = 0.06
 const codecFadedSeconds = 0.1
-const crossFadeSeconds = 0.004
-const leadSeconds = 0.0015
+const crossFadeSeconds = 0.008
 const matchSeconds = 0.02
+/** A filter that is sharper than its window could tell rings for too long: white noise of this share, and each pole drawn in. */
+const noiseShare = 1e-5
+const bandwidthFactor = 0.998
 /** Step of the first search; at 16 kHz it leaves what lies below 4 kHz, and a voice's pitch lies far below. */
 const coarse = 2
 /** Peak below which the past counts as silence: the two smallest steps of G.711. */
@@ -26,9 +33,14 @@ export const concealmentPastSeconds = matchSeconds + longestLagSeconds
 
 export class Concealment {
     private readonly past: Int16Array
-    private readonly leadSamples: number
     private readonly matchSamples: number
     private readonly crossFadeSamples: number
+    /** What has to be given to the filter, again and again, for the sound of the last `lag` samples. */
+    private readonly pulses: Float64Array
+    private readonly weights = new Float64Array(order)
+    /** What the filter gave last, the newest first. */
+    private readonly ringing = new Float64Array(order)
+    private readonly windowed: Float64Array
     private lag = 0
     /** Samples made in the present gap. */
     private made = 0
@@ -40,7 +52,8 @@ export class Concealment {
     constructor(private readonly rate: number) {
         this.matchSamples = Math.round(rate * matchSeconds)
         this.past = new Int16Array(this.matchSamples + Math.ceil(rate * longestLagSeconds))
-        this.leadSamples = Math.round(rate * leadSeconds)
+        this.pulses = new Float64Array(Math.ceil(rate * longestLagSeconds))
+        this.windowed = new Float64Array(this.matchSamples)
         this.crossFadeSamples = Math.round(rate * crossFadeSeconds)
     }
 
@@ -91,10 +104,9 @@ export class Concealment {
         return to - from
     }
 
-    /** The gap is over: blends the beginning of the real sound at `sound[from..to)` with what would have been made up. */
+    /** The gap is over: blends the beginning of the real sound at `sound[from..to)` with what would have been made up, be it silence. */
     join(sound: Int16Array, from: number, to: number): void {
         this.active = false
-        if (this.silent) return
         const blend = Math.min(this.crossFadeSamples, to - from)
         for (let i = 0; i < blend; i++) {
             const made = this.next()
@@ -107,17 +119,37 @@ export class Concealment {
         const full = fullSeconds * this.rate
         const faded = fadedSeconds * this.rate
         if (this.silent || made >= faded) return 0
-        if (this.lag === 0) this.lag = this.bestLag()
-        const { past, lag, leadSamples } = this
-        const at = made % lag
-        let sample = past[past.length - lag + at]!
-        // The end of a period and what came before its beginning differ a little: the difference is let go of over 1.5 ms.
-        if (at < leadSamples) {
-            const step = past[past.length - 1]! - past[past.length - lag - 1]!
-            sample += step * (1 - (at + 1) / (leadSamples + 1))
+        if (this.lag === 0) this.listen()
+        const { weights, ringing } = this
+        let sample = this.pulses[made % this.lag]!
+        for (let k = 0; k < order; k++) sample += weights[k]! * ringing[k]!
+        sample = Math.max(-32768, Math.min(32767, sample))
+        for (let k = order - 1; k > 0; k--) ringing[k] = ringing[k - 1]!
+        ringing[0] = sample
+        return Math.round(made > full ? sample * ((faded - made) / (faded - full)) : sample)
+    }
+
+    /** Takes the sound before the gap apart. */
+    private listen(): void {
+        const { past, windowed, weights, pulses, ringing } = this
+        const end = past.length
+        // What is newest counts most, but must not end like a cut.
+        const rise = windowed.length - (windowed.length >> 3)
+        const first = end - windowed.length
+        for (let i = 0; i < windowed.length; i++) {
+            const share = i < rise ? (i + 0.5) / rise : (windowed.length - i - 0.5) / (windowed.length - rise)
+            windowed[i] = past[first + i]! * (0.5 - 0.5 * Math.cos(Math.PI * share))
         }
-        if (made > full) sample *= (faded - made) / (faded - full)
-        return Math.max(-32768, Math.min(32767, Math.round(sample)))
+        predictionOf(windowed, weights, noiseShare)
+        for (let k = 0, factor = bandwidthFactor; k < order; k++, factor *= bandwidthFactor) weights[k]! *= factor
+        this.lag = this.bestLag()
+        for (let i = 0; i < this.lag; i++) {
+            const at = end - this.lag + i
+            let predicted = 0
+            for (let k = 0; k < order; k++) predicted += weights[k]! * past[at - 1 - k]!
+            pulses[i] = past[at]! - predicted
+        }
+        for (let k = 0; k < order; k++) ringing[k] = past[end - 1 - k]!
     }
 
     /** The shift at which the past resembles itself most: a pitch period where there is one. Looked for coarsely, then closely. */

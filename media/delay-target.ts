@@ -9,10 +9,10 @@ const bins = 256 // of 1 ms
 const windowMs = 2000
 const forgetAfter = 500
 const lateShare = 0.01
-/** One or two late packets alone prove nothing, be there ever so few of them. */
-const lateMin = 2
-/** Packets that are later than the target within this time count as one: they waited for the same thing. */
-const eventMs = 200
+/** One late packet alone proves nothing, be there ever so few of them. */
+const lateMin = 1
+/** Packets that are later than the target and come so close together count as one: they waited for the same thing. */
+const eventMs = 10
 
 export class DelayTarget {
     private readonly lateness = new Float64Array(bins)
@@ -52,8 +52,9 @@ export class DelayTarget {
         const latenessMs = Math.max(0, transitMs - excusedMs - this.minTransitMs)
         // A stall of 200 ms holds up ten packets. It is one event, not ten, or it would be remembered for half a minute.
         if (latenessMs > this.targetMs) {
-            if (nowMs - this.lastLateMs < eventMs) return
+            const isSame = nowMs - this.lastLateMs < eventMs
             this.lastLateMs = nowMs
+            if (isSame) return
         }
         if (this.total >= forgetAfter) {
             for (let i = 0; i < bins; i++) this.lateness[i]! /= 2

@@ -245,6 +245,11 @@ export class JitterBuffer {
         if (this.head > 2 * pastSamples) this.compact()
     }
 
+    /** The next pull would have to make sound up. */
+    get isDry(): boolean {
+        return !this.playing || (this.store.count === 0 && this.tail - this.head < this.options.pullSamples)
+    }
+
     /** Writes 5 ms that lead what was played last to silence, and silence after it; the stream itself goes on unheard. */
     trail(samples: Int16Array): void {
         samples.fill(0)
@@ -353,6 +358,8 @@ export class JitterBuffer {
         this.playing = true
         this.reached = position
         this.tail = this.head
+        // It may begin in the middle of a sound.
+        if (!this.gap.active) this.beginGap(false)
         return true
     }
 
@@ -368,7 +375,13 @@ export class JitterBuffer {
         const short = this.position - this.desired(deadlineMs, growHysteresisMs)
         this.excessPulls = excess >= shrinkSamplesMin ? this.excessPulls + 1 : 0
         this.shortPulls = short > 0 ? this.shortPulls + 1 : 0
-        if (this.sinceSeam < seamSamples || this.gap.active) return
+        if (this.gap.active) {
+            // In a pause of the sender's nothing is heard of it: a clock that is off must not run away in an hour of it.
+            const isUnheard = this.tail === this.head && this.gap.hasFaded(this.gapIsByCodec)
+            if (isUnheard && (excess >= shrinkSamplesMin || short > 0)) this.reached += plain
+            return
+        }
+        if (this.sinceSeam < seamSamples) return
         if (this.excessPulls > shrinkAfterSeconds * pullsPerSecond)
             this.shrink(excess, this.excessPulls / pullsPerSecond - shrinkAfterSeconds)
         else if (this.shortPulls > growAfterSeconds * pullsPerSecond)
@@ -465,11 +478,13 @@ export class JitterBuffer {
         // What is left of it may be too little to be joined to what stands in for the rest.
         const isStale = skip > 0 && skip + this.gap.joinSamples > store.samples(slot)
         const count = isStale ? 0 : this.decoder!.decode(store.payload(slot), 0, store.bytes(slot), decoded)
+        // After a pause of the sender's, nothing is missing: a fresh word is not touched.
+        const isFresh = skip <= 0 && this.gap.silent && store.sequence(slot) === this.playedSequence + 1
         this.playedSequence = store.sequence(slot)
         store.drop(slot)
         if (isStale) return true
         if (count <= skip) return false
-        this.append(skip, count, this.gap.active && (skip > 0 || !this.gapIsByCodec))
+        this.append(skip, count, this.gap.active && !isFresh && (skip > 0 || !this.gapIsByCodec))
         return true
     }
 
@@ -509,10 +524,7 @@ export class JitterBuffer {
             this.reached += count
             return
         }
-        if (!gap.active) {
-            gap.begin(sound, tail)
-            this.gapIsByCodec = this.started && this.playing
-        }
+        if (!gap.active) this.beginGap(this.started && this.playing)
         let made = 0
         if (this.gapIsByCodec && !gap.hasFaded(true)) {
             made = this.decoder!.conceal(Number.isFinite(most) ? most : count, decoded)
@@ -526,6 +538,11 @@ export class JitterBuffer {
         else this.concealedSamples += gap.fill(sound, tail, tail + count)
         this.tail += count
         if (advance) this.reached += count
+    }
+
+    private beginGap(isByCodec: boolean): void {
+        this.gap.begin(this.sound, this.tail)
+        this.gapIsByCodec = isByCodec
     }
 
     private compact(): void {

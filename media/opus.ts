@@ -50,7 +50,7 @@ const frameSamples = 320
 /** Of speech, libopus makes up 10 or 20 ms; what is shorter comes out wrong. */
 const concealSamplesMin = 160
 const samplesMax = 960
-const bitsPerSecond = 48000
+const bitsPerSecond = 40000
 /** 2 costs twice as much as 1 for nothing that is heard at this rate. */
 const complexity = 1
 /** What the repair that each packet carries for the one before it is dimensioned for. */

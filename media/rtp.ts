@@ -20,9 +20,11 @@ export class RtpHeader {
     payloadBytes = 0
 }
 
-/** Reads the header of `packet` into `header`. False when it is not valid RTP; `header` is then of no use. */
-export function readRtp(packet: Uint8Array, header: RtpHeader): boolean {
-    const bytes = packet.length
+/**
+ * Reads the header of the packet in the first `bytes` of `packet` into `header`. False when it is not valid RTP; `header` is then
+ * of no use.
+ */
+export function readRtp(packet: Uint8Array, header: RtpHeader, bytes = packet.length): boolean {
     if (bytes < rtpHeaderBytes || bytes > rtpPacketBytesMax) return false
     const first = packet[0]!
     if (first >> 6 !== 2) return false

@@ -4,7 +4,7 @@
  *
  * Owns the key derivation, the packet index with its roll-over counter, and the replay windows. Never chooses keys (they come
  * over the signalling) and never shows them. One `SrtpSender` or `SrtpReceiver` for each direction and master key.
- * Allocates what node:crypto gives back for the key stream, and nothing else for a packet.
+ * Allocates what node:crypto gives back for the key stream of some packets, and nothing else for a packet.
  */
 
 import { type Cipher, createCipheriv } from "node:crypto"
@@ -61,17 +61,35 @@ function openEcb(key: Uint8Array): Cipher {
     return createCipheriv("aes-128-ecb", key, null).setAutoPadding(false)
 }
 
-const counters = Buffer.alloc(blocksMost * 16)
+/** A stream that goes on gets the key stream of so many packets at once: a call costs more than what it computes. */
+const packetsAhead = 8
+const counters = Buffer.alloc(packetsAhead * blocksMost * 16)
+const counterView = new DataView(counters.buffer, counters.byteOffset, counters.length)
+const noStream = Buffer.alloc(0)
 
 /** Encryption and authentication of one direction for RTP, or for RTCP. */
 class Transform {
     private readonly cipher: Cipher
-    private readonly salt: Uint8Array
+    private readonly salt: DataView
     private readonly hmac: HmacSha1
+    /** Key stream of the packets `first` to `first + count - 1` of the stream `ssrc`, `blocks` of 16 bytes for each. */
+    private stream: Buffer = noStream
+    private ssrc = 0
+    private first = 0
+    private count = 0
+    private blocks = 0
 
-    constructor(master: Uint8Array, keyLabel: Label, authLabel: Label, saltLabel: Label) {
+    constructor(
+        master: Uint8Array,
+        keyLabel: Label,
+        authLabel: Label,
+        saltLabel: Label,
+        private readonly ahead: number,
+    ) {
         this.cipher = openEcb(deriveSrtp(master, keyLabel, keyBytes))
-        this.salt = deriveSrtp(master, saltLabel, saltBytes)
+        const salt = new Uint8Array(16)
+        salt.set(deriveSrtp(master, saltLabel, saltBytes))
+        this.salt = new DataView(salt.buffer)
         this.hmac = new HmacSha1(deriveSrtp(master, authLabel, authBytes))
     }
 
@@ -79,26 +97,35 @@ class Transform {
     crypt(packet: Uint8Array, from: number, to: number, ssrc: number, index: number): void {
         const blocks = (to - from + 15) >> 4
         if (blocks <= 0) return
+        const isKnown = ssrc === this.ssrc && index >= this.first && index < this.first + this.count
+        if (!isKnown || blocks > this.blocks) this.advance(ssrc, index, blocks)
+        const { stream } = this
+        const at = (index - this.first) * this.blocks * 16 - from
+        for (let i = from; i < to; i++) packet[i]! ^= stream[at + i]!
+    }
+
+    /** Makes key stream from this packet on: of it alone, unless it follows on what was made before. */
+    private advance(ssrc: number, index: number, blocks: number): void {
+        const goesOn = ssrc === this.ssrc && index > this.first && index <= this.first + this.count
+        this.count = goesOn ? this.ahead : 1
+        this.blocks = goesOn ? Math.max(blocks, this.blocks) : blocks
+        this.ssrc = ssrc
+        this.first = index
         const { salt } = this
-        const high = Math.floor(index / 65536)
-        for (let block = 0; block < blocks; block++) {
-            const at = block * 16
-            for (let i = 0; i < saltBytes; i++) counters[at + i] = salt[i]!
-            counters[at + 4]! ^= ssrc >>> 24
-            counters[at + 5]! ^= (ssrc >>> 16) & 0xff
-            counters[at + 6]! ^= (ssrc >>> 8) & 0xff
-            counters[at + 7]! ^= ssrc & 0xff
-            counters[at + 8]! ^= (high >>> 24) & 0xff
-            counters[at + 9]! ^= (high >>> 16) & 0xff
-            counters[at + 10]! ^= (high >>> 8) & 0xff
-            counters[at + 11]! ^= high & 0xff
-            counters[at + 12]! ^= (index >>> 8) & 0xff
-            counters[at + 13]! ^= index & 0xff
-            counters[at + 14] = block >> 8
-            counters[at + 15] = block & 0xff
+        const word0 = salt.getUint32(0)
+        const word1 = salt.getUint32(4) ^ ssrc
+        let at = 0
+        for (let packet = index; packet < index + this.count; packet++) {
+            const word2 = salt.getUint32(8) ^ Math.floor(packet / 65536)
+            const word3 = salt.getUint32(12) ^ ((packet & 0xffff) << 16)
+            for (let block = 0; block < this.blocks; block++, at += 16) {
+                counterView.setUint32(at, word0)
+                counterView.setUint32(at + 4, word1)
+                counterView.setUint32(at + 8, word2)
+                counterView.setUint32(at + 12, word3 ^ block)
+            }
         }
-        const stream = this.cipher.update(counters.subarray(0, blocks * 16))
-        for (let i = from; i < to; i++) packet[i]! ^= stream[i - from]!
+        this.stream = this.cipher.update(counters.subarray(0, at))
     }
 
     /** Writes the tag of the first `bytes` to `at`. */
@@ -117,11 +144,11 @@ class Transform {
 }
 
 function rtpTransform(master: Uint8Array): Transform {
-    return new Transform(master, Label.RtpKey, Label.RtpAuth, Label.RtpSalt)
+    return new Transform(master, Label.RtpKey, Label.RtpAuth, Label.RtpSalt, packetsAhead)
 }
 
 function rtcpTransform(master: Uint8Array): Transform {
-    return new Transform(master, Label.RtcpKey, Label.RtcpAuth, Label.RtcpSalt)
+    return new Transform(master, Label.RtcpKey, Label.RtcpAuth, Label.RtcpSalt, 1)
 }
 
 /** What is sent under one master key with one SSRC: nothing is ever sent twice under an index, or it could be read. */

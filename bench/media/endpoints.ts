@@ -1,12 +1,13 @@
 /**
- * The endpoints of `mixing.ts`, in a process of their own: each sends a packet of speech or of silence every 20 ms, at a time of
- * its own within them, and counts what comes back. Owns the sockets; many endpoints share one, their SSRC tells them apart.
+ * The endpoints of `mixing.ts`, in a process of their own: each sends a packet of speech every 20 ms, at a time of its own
+ * within them, or what a muted engine sends, and counts what comes back. Owns the sockets; many endpoints share one, their SSRC tells them apart.
  */
 import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
 import type { Codec, CodecName } from "../../media/codec.ts"
 import { codecs } from "../../media/codecs.ts"
 import { loadOpus } from "../../media/opus.ts"
+import { Pause } from "../../media/pause.ts"
 import { raisePriority } from "../../media/priority.ts"
 import { SrtpSender } from "../../media/srtp.ts"
 import { endpointsIp, keysOf, serverIp } from "./addresses.ts"
@@ -32,6 +33,8 @@ class Endpoints {
     private codec!: Codec
     private payloads: Uint8Array[] = []
     private senders: SrtpSender[] = []
+    private pauses: Pause[] = []
+    private sentOf: number[] = []
     private order!: Extract<EndpointsOrder, { type: "start" }>
     private readonly packet = Buffer.alloc(packetBytes)
     private isStopped = false
@@ -41,6 +44,8 @@ class Endpoints {
         this.order = order
         this.codec = codecs[order.codec]
         this.payloads = encodedSpeech(this.codec)
+        this.pauses = Array.from({ length: order.participants }, () => new Pause())
+        this.sentOf = Array.from({ length: order.participants }, () => 0)
         this.senders = Array.from({ length: order.participants }, (_, i) => new SrtpSender(keysOf(i).toServer))
         for (let i = 0; i < sockets; i++) {
             const socket = createSocket({ type: "udp4", lookup: (host, _options, call) => call(null, host, 4) })
@@ -86,8 +91,9 @@ class Endpoints {
         const number = Math.floor(millisecond / 20)
         for (let index = millisecond % 20; index < participants; index += 20) {
             const talks = index % roomSize < talkers
+            if (!this.pauses[index].isDue(!talks)) continue
             const payload = talks ? this.payloads[(number + index * 37) % this.payloads.length] : this.codec.silence
-            const plain = withHeader(this.packet, this.codec, payload, number, index + 1)
+            const plain = withHeader(this.packet, this.codec, payload, this.sentOf[index]++, number, index + 1)
             const bytes = this.senders[index].protect(this.packet, plain)
             // dgram sends at once or queues: the packet is copied, as the next one is written into the same memory.
             this.sockets[index % sockets].send(Buffer.from(this.packet.subarray(0, bytes)), port, serverIp)

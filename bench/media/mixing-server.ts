@@ -21,8 +21,8 @@ export interface ServerReport {
     ticks: number
     sent: number
     accepted: number
-    /** Packets that the endpoints send in this time. */
-    expected: number
+    /** Of those that the endpoints sent, by their sequence numbers. */
+    lost: number
     latenessP99Ms: number
     latenessMaxMs: number
     skipped: number
@@ -87,7 +87,7 @@ async function measure(plane: MediaPlane, seconds: number): Promise<ServerReport
         ticks: after.ticks - before.ticks,
         sent: after.sent,
         accepted: after.accepted - before.accepted,
-        expected: (wallMs / 20) * after.legs,
+        lost: after.lost - before.lost,
         latenessP99Ms,
         latenessMaxMs,
         skipped,
@@ -107,7 +107,8 @@ function queuedMs(): number {
 function count(plane: MediaPlane) {
     const { legs, datagrams, ticks } = plane.statistics()
     const sent = legs.reduce((sum, leg) => sum + leg.sent, 0)
-    return { legs: legs.length, sent, accepted: datagrams.accepted, ticks: ticks.done }
+    const lost = legs.reduce((sum, leg) => sum + leg.lost, 0)
+    return { sent, lost, accepted: datagrams.accepted, ticks: ticks.done }
 }
 
 function pause(ms: number): Promise<void> {

@@ -103,7 +103,7 @@ async function measure(scenario: Scenario, participants: number): Promise<Result
             tickLateMaxMs: report.latenessMaxMs,
             skipped: report.skipped,
             queued: (report.queuedMs * 1000) / report.wallUs,
-            loss: Math.max(0, 1 - received / report.sent, 1 - report.accepted / report.expected),
+            loss: Math.max(0, 1 - received / report.sent, report.lost / (report.accepted + report.lost)),
         }
     } finally {
         server.kill()

@@ -32,15 +32,16 @@ export function encodedSpeech(codec: Codec): Uint8Array[] {
     return payloads
 }
 
-/** Writes the packet with this number of a stream into `packet`; returns its bytes. */
+/** Writes a packet of a stream into `packet`: its `sequence` in the stream, and the number of its frame. Returns its bytes. */
 export function withHeader(
     packet: Uint8Array,
     codec: Codec,
     payload: Uint8Array,
-    number: number,
+    sequence: number,
+    frameNumber: number,
     ssrc: number,
 ): number {
-    writeRtp(packet, false, codec.payloadType, number, (number * codec.clockRate) / 50, ssrc)
+    writeRtp(packet, false, codec.payloadType, sequence, (frameNumber * codec.clockRate) / 50, ssrc)
     packet.set(payload, rtpHeaderBytes)
     return rtpHeaderBytes + payload.length
 }

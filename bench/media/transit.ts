@@ -215,10 +215,8 @@ function bedOf(name: string, driver: Child, stopForwarder: () => Promise<void>):
     }
 }
 
-/** What else runs on this machine must not decide: where the system allows it (root), both forwarders and the driver go first. */
 function onCore(core: number, ...command: string[]): [string, string[]] {
-    const goesFirst = spawnSync("chrt", ["-r", "1", "true"]).status === 0
-    return ["taskset", ["-c", String(core), ...(goesFirst ? ["chrt", "-r", "1"] : []), ...command]]
+    return ["taskset", ["-c", String(core), ...command]]
 }
 
 function hex(bytes: Uint8Array): string {

@@ -10,18 +10,20 @@
 import { randomInt } from "node:crypto"
 import { type Codec, type Encoder, soundRate } from "../../media/codec.ts"
 import { codecOfPayloadType } from "../../media/codecs.ts"
+import { type MediaHost, systemHost } from "../../media/host.ts"
 import { JitterBuffer } from "../../media/jitter-buffer.ts"
 import type { LegKeys } from "../../media/leg-keys.ts"
 import { power, powerToDb } from "../../media/level.ts"
 import { loadOpus } from "../../media/opus.ts"
 import type { Outcome } from "../../media/outcome.ts"
 import { success } from "../../media/outcome.ts"
+import { Pause } from "../../media/pause.ts"
 import { isRtcp, reportBytesMax } from "../../media/rtcp.ts"
 import { RtpHeader, readRtp, rtpHeaderBytes, writeRtp } from "../../media/rtp.ts"
 import { RtpReports, reportIntervalMs } from "../../media/rtp-reports.ts"
 import { SrtpReceiver, SrtpSender, srtpTagBytes } from "../../media/srtp.ts"
-import { systemClock, Ticker } from "../../media/ticker.ts"
-import { openUdp, type UdpIo, type UdpRefusal } from "../../media/udp.ts"
+import { Ticker, type TickerClock } from "../../media/ticker.ts"
+import type { UdpIo, UdpRefusal } from "../../media/udp.ts"
 import { probeAnswers, probeAsks, probeBytes, readProbe, writeProbe } from "../../protocol/probe.ts"
 import { CardClock } from "./card-clock.ts"
 import type { MediaEngineStatistics } from "./interface.ts"
@@ -41,8 +43,11 @@ const packetBuffers = 4
 /** Length of a codec's packet of silence. */
 const silenceMs = 20
 
-/** One timer for all boards of a process. A stall of up to 200 ms loses no sound, as the buffers of a sound card are that long. */
-const soundTicker = new Ticker(pieceMs, systemClock, 200)
+/** A stall of up to 200 ms loses no sound, as the buffers of a sound card are that long. */
+const stallMs = 200
+
+/** One timer for all boards of a process. */
+const soundTicker = new Ticker(pieceMs, systemHost.clock, stallMs)
 
 export type EngineEvent =
     | Exclude<ProberEffect, { type: "send" }>
@@ -68,6 +73,8 @@ interface Leg extends LegOptions {
     codec: Codec
     encoder: Encoder
     jitter: JitterBuffer
+    /** Nothing but keep-alives is sent while it is muted. */
+    pause: Pause
     /** The encoder has not heard what was before. */
     wasMuted: boolean
     frame: Int16Array
@@ -87,6 +94,8 @@ export interface EngineOptions {
     /** How much faster than real time the sound card's clock runs, in parts per million; negative: slower. */
     clockPpm: number
     underlay: UnderlayOptions
+    /** Another clock and another network than the process's own: those of a virtual world. */
+    host?: MediaHost
     onEvent: (event: EngineEvent) => void
     log?: (event: string, details: Record<string, unknown>) => void
 }
@@ -110,28 +119,33 @@ export class Engine {
     private readonly inputPowers = new Float64Array(levelPieces)
     private readonly outputPowers = new Float64Array(levelPieces)
     private readonly card: CardClock
+    private readonly host: MediaHost
+    private readonly clock: TickerClock
+    private readonly ticker: Ticker
     private refused = 0
 
     constructor(private readonly options: EngineOptions) {
         this.card = new CardClock(pieceMs, options.clockPpm)
         this.captured = new Recorder(soundRate, options.recordSeconds)
         this.played = new Recorder(soundRate, options.recordSeconds)
-        this.underlay = new Underlay(options.underlay)
+        this.host = options.host ?? systemHost
+        this.clock = this.host.clock
+        this.ticker = options.host ? new Ticker(pieceMs, this.clock, stallMs) : soundTicker
+        this.underlay = new Underlay(options.underlay, this.clock)
     }
 
     async start(): Promise<Outcome<{ ip: string; port: number }, UdpRefusal>> {
         const { ipAddress: ip, port } = this.options
         await loadOpus()
         if (!this.io) {
-            const opened = await openUdp(ip, port, (datagram, fromIp, fromPort) => {
-                if (this.underlay.isTransparentFor(fromIp))
-                    this.receive(datagram, fromIp, fromPort, systemClock.nowMs())
+            const opened = await this.host.openUdp(ip, port, (datagram, fromIp, fromPort) => {
+                if (this.underlay.isTransparentFor(fromIp)) this.receive(datagram, fromIp, fromPort, this.clock.nowMs())
                 else this.underlay.pass(fromIp, atMs => this.receive(datagram, fromIp, fromPort, atMs))
             })
             if (!opened.ok) return opened
             this.io = opened.value
             this.card.restart()
-            soundTicker.add(this)
+            this.ticker.add(this)
         }
         this.options.onEvent({ type: "changed" })
         return success({ ip, port: this.io.port })
@@ -140,7 +154,7 @@ export class Engine {
     async stop(): Promise<void> {
         const io = this.io
         if (!io) return
-        soundTicker.remove(this)
+        this.ticker.remove(this)
         this.close()
         this.apply(this.prober.watch("", 0, 0, 0))
         this.muted = true
@@ -184,6 +198,7 @@ export class Engine {
             codec,
             encoder,
             jitter,
+            pause: new Pause(),
             wasMuted: true,
             frame: new Int16Array((frameMs * soundRate) / 1000),
             filled: 0,
@@ -192,7 +207,7 @@ export class Engine {
             // The first wrap must be one that the server can tell (RFC 3711, 3.3.1).
             sequence: randomInt(32768),
             timestampStart: randomInt(2 ** 32),
-            heardMs: systemClock.nowMs(),
+            heardMs: this.clock.nowMs(),
             lost: false,
         }
         this.options.onEvent({ type: "changed" })
@@ -208,16 +223,16 @@ export class Engine {
     }
 
     probe(tag: number, ip: string, port: number, count: number): void {
-        this.apply(this.prober.probe(tag, ip, this.io ? port : 0, count, systemClock.nowMs()))
+        this.apply(this.prober.probe(tag, ip, this.io ? port : 0, count, this.clock.nowMs()))
     }
 
     watch(ip: string, port: number, intervalMs: number): void {
-        this.apply(this.prober.watch(ip, this.io ? port : 0, intervalMs, systemClock.nowMs()))
+        this.apply(this.prober.watch(ip, this.io ? port : 0, intervalMs, this.clock.nowMs()))
     }
 
     statistics(): MediaEngineStatistics {
         const jitter = this.leg?.jitter.statistics()
-        const { done, late, skipped, latenessMaxMs } = soundTicker.statistics()
+        const { done, late, skipped, latenessMaxMs } = this.ticker.statistics()
         return {
             open: this.isOpen,
             muted: this.muted,
@@ -247,7 +262,7 @@ export class Engine {
             this.play(dueMs, piece)
             this.card.next()
         }
-        this.apply(this.prober.tick(systemClock.nowMs()))
+        this.apply(this.prober.tick(this.clock.nowMs()))
         this.checkLeg(deadlineMs)
     }
 
@@ -266,12 +281,20 @@ export class Engine {
     }
 
     private sendFrame(leg: Leg, piece: number): void {
-        const { codec, encoder, frame } = leg
+        const { codec, encoder, frame, pause } = leg
+        if (!pause.isDue(this.muted)) return
         const packet = leg.packets[leg.sent % packetBuffers]!
         // From the number of the piece: pieces that a stall left out leave a gap in time, as they should.
         const begin = (piece + 1) * pieceSamples - frame.length
         const timestamp = leg.timestampStart + (begin * codec.clockRate) / soundRate
-        writeRtp(packet, leg.sent === 0, leg.payloadType, leg.sequence + leg.sent, timestamp, leg.ssrc)
+        writeRtp(
+            packet,
+            leg.sent === 0 || pause.hasEnded,
+            leg.payloadType,
+            leg.sequence + leg.sent,
+            timestamp,
+            leg.ssrc,
+        )
         leg.sent++
         // A word begun before the press is held back whole: a muted engine sends silence from the next packet on.
         if (this.muted) frame.fill(0)
@@ -281,7 +304,7 @@ export class Engine {
         let bytes = silence.length
         if (this.muted && leg.frameMs === silenceMs) packet.set(silence, rtpHeaderBytes)
         else bytes = encoder.encode(frame, frame.length, packet, rtpHeaderBytes)
-        const nowMs = systemClock.nowMs()
+        const nowMs = this.clock.nowMs()
         leg.reports.sent(leg.ssrc, timestamp >>> 0, bytes, performance.timeOrigin + nowMs)
         const length = leg.sender.protect(packet, rtpHeaderBytes + bytes)
         if (length > 0) this.send(packet.subarray(0, length), leg.ip, leg.port)
@@ -344,7 +367,7 @@ export class Engine {
         leg.reports.hear(this.header)
         leg.heardMs = atMs
         leg.lost = false
-        leg.jitter.push(packet, this.header, atMs, Math.max(0, atMs - soundTicker.nextDeadlineMs))
+        leg.jitter.push(packet, this.header, atMs, Math.max(0, atMs - this.ticker.nextDeadlineMs))
     }
 
     private send(packet: Buffer, ip: string, port: number): void {

@@ -1,7 +1,7 @@
 /**
  * The whole system for tests of what happens between its parts: a real broker (embedded or mosquitto), the group server,
- * two routing servers on addresses of their own and two simulated boards with the real firmware and media engine, each
- * near to one of the routing servers. Every part can be killed and started again.
+ * routing servers on addresses of their own (two, or as many as are asked for) and as many simulated boards with the real
+ * firmware and media engine, each near to one of the routing servers. Every part can be killed and started again.
  */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -33,6 +33,9 @@ export const dspUnits = 16
 
 export type BrokerKind = "embedded" | "mosquitto"
 
+/** One way, both ways, between two routing servers. */
+export type ServerDelay = [a: string, b: string, delayMs: number]
+
 export interface Room {
     board: Board
     media: MediaEngine
@@ -41,21 +44,32 @@ export interface Room {
 export class System {
     readonly rooms = new Map<string, Room>()
     readonly servers = new Map<string, Child>()
-    readonly ips: Record<string, string> = { "rs-a": loopbackAddress(), "rs-b": loopbackAddress() }
+    readonly ips: Record<string, string>
     client!: GroupClient
     #group!: GroupServer
     #broker!: Child
     readonly #kind: BrokerKind
+    /** Each is a routing server `rs-<place>` with a board `board-<place>`. */
+    readonly #places: readonly string[]
     readonly #folder = mkdtempSync(join(tmpdir(), "parley-system-"))
     #port = 0
 
-    private constructor(kind: BrokerKind) {
+    readonly #delays: readonly ServerDelay[]
+
+    private constructor(kind: BrokerKind, places: readonly string[], delays: readonly ServerDelay[]) {
+        this.#delays = delays
         this.#kind = kind
+        this.#places = places
+        this.ips = Object.fromEntries(places.map(place => [`rs-${place}`, loopbackAddress()]))
     }
 
-    /** Everything runs and both boards show that they are ready; whoever gets an error has nothing to clean up. */
-    static async start(kind: BrokerKind): Promise<System> {
-        const system = new System(kind)
+    /** Everything runs and all boards show that they are ready; whoever gets an error has nothing to clean up. */
+    static async start(
+        kind: BrokerKind,
+        places: readonly string[] = ["a", "b"],
+        delays: readonly ServerDelay[] = [],
+    ): Promise<System> {
+        const system = new System(kind, places, delays)
         try {
             await system.#start()
             return system
@@ -78,14 +92,16 @@ export class System {
             const { secret } = good(await this.client.enrolRoutingServer(id))
             writeFileSync(join(this.#folder, `${id}.secret`), secret, { mode: 0o600 })
         }
-        for (const [id, near] of [
-            ["board-a", "rs-a"],
-            ["board-b", "rs-b"],
-        ]) {
+        for (const place of this.#places) {
+            const id = `board-${place}`
             const { secret } = good(await this.client.enrolEndpoint(id, `Room ${id}`))
-            boards[id] = { near, secret }
+            boards[id] = { near: `rs-${place}`, secret }
         }
-        good(await this.client.putStaticNeighbours([{ a: "rs-a", b: "rs-b" }]))
+        good(await this.client.createGroup("all", "All", Object.keys(boards)))
+        const pairs = this.#places.flatMap((a, i) =>
+            this.#places.slice(i + 1).map(b => ({ a: `rs-${a}`, b: `rs-${b}` })),
+        )
+        good(await this.client.putStaticNeighbours(pairs))
         await this.startBroker()
         await Promise.all(Object.keys(this.ips).map(id => this.startServer(id)))
 
@@ -137,6 +153,10 @@ export class System {
     }
 
     async startServer(id: string): Promise<void> {
+        const underlay = join(this.#folder, `${id}.underlay.json`)
+        const far = this.#delays.filter(([a, b]) => a === id || b === id)
+        const paths = Object.fromEntries(far.map(([a, b, delayMs]) => [a === id ? b : a, { delayMs }]))
+        writeFileSync(underlay, JSON.stringify({ seed: 1, paths }))
         const child = await startScript(
             routingMain,
             [
@@ -144,6 +164,7 @@ export class System {
                 ...["--link-port", "7400", "--media-port", "7500", "--broker", `mqtt://127.0.0.1:${this.#port}`],
                 ...["--dsp-units", String(dspUnits), "--state", join(this.#folder, id)],
                 ...["--control-port", "0"],
+                ...["--underlay", underlay],
             ],
             { readyMs: patienceMs },
         )
@@ -156,14 +177,18 @@ export class System {
         return ControlClient.fromTokenFile(controlUrl, join(this.#folder, id, "control.token"))
     }
 
-    /** Both routing servers have told the group server that the link between them is up. */
+    /** All routing servers have told the group server that the links between them are up. */
     async #linked(): Promise<void> {
         await eventually(
             async () => {
                 const { items } = good(await this.client.listRoutingServers())
-                return items.length === 2 && items.every(({ links }) => links.some(({ up }) => up))
+                const others = this.#places.length - 1
+                const isLinked = items.every(
+                    ({ links }) => links.filter(({ up, delayMs }) => up && delayMs !== undefined).length === others,
+                )
+                return items.length === others + 1 && isLinked
             },
-            "the link between the routing servers",
+            "the links between the routing servers",
             patienceMs,
         )
     }
@@ -186,7 +211,7 @@ export class System {
 
     /** Booked by the first board, and joined by a press of each. */
     async bookAndJoin(): Promise<string> {
-        const { id: sid } = good(await this.client.book({ by: "board-a", with: "board-b", minutes: 30 }))
+        const { id: sid } = good(await this.client.book({ by: "board-a", with: "all", minutes: 30 }))
         await this.join()
         return sid
     }
@@ -225,7 +250,7 @@ export class System {
         await eventually(isBack, "everybody to be back at the broker", patienceMs)
     }
 
-    /** Waits until both hear each other. */
+    /** Waits until each hears another. */
     async hear(): Promise<void> {
         for (const [id, { media }] of this.rooms)
             await eventually(() => media.statistics().outputDb > -60, `${id} to hear the other`, patienceMs)

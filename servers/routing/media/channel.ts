@@ -8,6 +8,7 @@
 import { type Codec, soundRate } from "../../../media/codec.ts"
 import { JitterBuffer, type PushOutcome } from "../../../media/jitter-buffer.ts"
 import { power, powerToDb } from "../../../media/level.ts"
+import { Pause } from "../../../media/pause.ts"
 import { type RtpHeader, rtpHeaderBytes, writeRtp } from "../../../media/rtp.ts"
 import type { SrtpSender } from "../../../media/srtp.ts"
 import type { EncodedMix } from "./encodes.ts"
@@ -23,9 +24,6 @@ const endTicks = 2
 const decay = 0.87
 /** A packet may wait in the socket for a moment; its buffer is written again only after so many ticks. */
 const buffers = 4
-/** Silence that is still sent on a link, so that the far side knows the pause for one; then one packet each so often. */
-const hangoverTicks = 10
-const keepaliveTicks = 25
 
 const jitterFloorMs = 3
 const jitterMaxMs = 200
@@ -61,13 +59,15 @@ export class Channel {
     open = true
     /** Nothing that comes from it is heard, whatever its packets hold. */
     muted = false
+    /** Nothing is sent on it any more; what is still under way to us is heard to its end. */
+    leaving = false
     /** Protects what is sent. A channel made with room for a tag sends nothing without it. */
     sender: SrtpSender | undefined
 
     private readonly packets: Buffer[]
     private nextPacket = 0
     private sequence: number
-    private silentTicks = keepaliveTicks
+    private readonly pause = new Pause()
     private readonly ticksOfTick: number
     private wasMuted = false
     private soundTicks = 0
@@ -128,15 +128,12 @@ export class Channel {
      */
     send(mix: EncodedMix | undefined, tick: number): void {
         this.hears = mix
-        if (!this.open || (this.tagBytes > 0 && !this.sender)) return
-        const pausedBefore = this.silentTicks > hangoverTicks
-        this.silentTicks = mix ? 0 : this.silentTicks + 1
-        const pause =
-            this.kind === "link" && this.silentTicks > hangoverTicks && this.silentTicks % keepaliveTicks !== 0
-        if (pause) return
+        if (!this.open || this.leaving || (this.tagBytes > 0 && !this.sender)) return
+        const isDue = this.pause.isDue(mix === undefined)
+        if (this.kind === "link" && !isDue) return
         const packet = this.packets[this.nextPacket]!
         this.nextPacket = (this.nextPacket + 1) % buffers
-        const marker = this.sent === 0 || (mix !== undefined && pausedBefore)
+        const marker = this.sent === 0 || this.pause.hasEnded
         const { payloadType } = this
         const { silence } = this.codec
         // Timestamps come from the tick's number, not from what was sent: pauses and skipped ticks keep their length.

@@ -4,6 +4,7 @@
  */
 
 import type { CodecName } from "../../../media/codec.ts"
+import type { MediaHost } from "../../../media/host.ts"
 import type { LegKeys } from "../../../media/leg-keys.ts"
 import type { Outcome } from "../../../media/outcome.ts"
 import type { LegQuality } from "../../../media/rtp-reports.ts"
@@ -21,6 +22,8 @@ export interface MediaPlaneOptions {
      * the plane and is written again 80 ms later: send it or copy it before returning. Must not throw.
      */
     sendOnLink: (peer: string, label: number, packet: Buffer) => void
+    /** Another clock and another network than the process's own: those of a virtual world. */
+    host?: MediaHost
     /** Stands between the plane and its socket, where a network is emulated. */
     overNetwork?: (io: UdpIo) => UdpIo
     /** Whether what comes from this address gets through the emulated network. */

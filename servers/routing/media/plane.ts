@@ -10,6 +10,7 @@ import { isIPv4 } from "node:net"
 import { hostname } from "node:os"
 import type { CodecName } from "../../../media/codec.ts"
 import { codecs, isCodecName } from "../../../media/codecs.ts"
+import { type MediaHost, systemHost } from "../../../media/host.ts"
 import { loadOpus } from "../../../media/opus.ts"
 import { type Failure, failure, type Outcome, success } from "../../../media/outcome.ts"
 import { isRtcp, reportBytesMax } from "../../../media/rtcp.ts"
@@ -23,8 +24,8 @@ import {
     srtpCarriedTagBytes,
     srtpTagBytes,
 } from "../../../media/srtp.ts"
-import { systemClock, Ticker } from "../../../media/ticker.ts"
-import { openUdp, type UdpIo } from "../../../media/udp.ts"
+import { Ticker, type TickerClock } from "../../../media/ticker.ts"
+import type { UdpIo } from "../../../media/udp.ts"
 import { probeAnswers, probeAsks, probeBytes, readProbe } from "../../../protocol/probe.ts"
 import { Channel, tickMs } from "./channel.ts"
 import { dspUnitsOf } from "./dsp-units.ts"
@@ -54,6 +55,8 @@ export const planeLimits = {
 }
 
 const probeFirstByte = 0x50
+/** So long at most a link that has left the tree is heard: its far side may hear of the change later. */
+const farewellMs = 300
 const reportTicks = reportIntervalMs / tickMs
 const u32 = 4294967295
 
@@ -70,6 +73,9 @@ interface HeldLeg extends Leg {
 
 interface HeldLink extends TreeLink {
     channel: Channel
+    sinceMs: number
+    /** When it left the tree; what is still under way is heard to its end, or until a link that came instead has sound. */
+    leftMs: number | undefined
 }
 
 export class MediaPlane implements MediaPlaneFace {
@@ -82,6 +88,8 @@ export class MediaPlane implements MediaPlaneFace {
     /** The present tick's time on the wall; it never goes back. */
     private unixMs = 0
     private readonly limit: ProbeLimit
+    private readonly host: MediaHost
+    private readonly clock: TickerClock
     private readonly header = new RtpHeader()
     private io: UdpIo | undefined
     private sendOnLinkFailures = 0
@@ -104,8 +112,10 @@ export class MediaPlane implements MediaPlaneFace {
     /** `ticker`: another than its own, of 20 ms, where somebody wants to look at it. */
     constructor(
         private readonly options: MediaPlaneOptions,
-        private readonly ticker = new Ticker(tickMs),
+        private readonly ticker = new Ticker(tickMs, (options.host ?? systemHost).clock),
     ) {
+        this.host = options.host ?? systemHost
+        this.clock = this.host.clock
         this.limit = new ProbeLimit(options.probesPerSecond ?? planeLimits.probesPerSecond)
     }
 
@@ -113,7 +123,9 @@ export class MediaPlane implements MediaPlaneFace {
         if (this.io) return success({ port: this.io.port })
         await loadOpus()
         const { ip, port } = this.options
-        const opened = await openUdp(ip, port, (datagram, fromIp, fromPort) => this.receive(datagram, fromIp, fromPort))
+        const opened = await this.host.openUdp(ip, port, (datagram, fromIp, fromPort) =>
+            this.receive(datagram, fromIp, fromPort),
+        )
         if (!opened.ok) return opened
         this.io = this.options.overNetwork?.(opened.value) ?? opened.value
         this.options.log?.("media plane listens", { ip, port: opened.value.port })
@@ -128,7 +140,7 @@ export class MediaPlane implements MediaPlaneFace {
         if (held && (held.session !== leg.session || held.endpoint !== leg.endpoint))
             return failure("taken", `SSRC ${leg.ssrc} belongs to another leg`, "maker")
         if (held && held.channel.codec.name === codec && isSamePlain(held.plain, leg.plain)) {
-            held.sinceMs = systemClock.nowMs()
+            held.sinceMs = this.clock.nowMs()
             // The same keys again must go on where they are: no index is ever used twice.
             if (leg.keys && !isSameKeys(leg, held)) {
                 held.keys = leg.keys
@@ -165,7 +177,7 @@ export class MediaPlane implements MediaPlaneFace {
                 ...(["leg", kind, randomInt(1, u32), randomInt(u32), emit, tagBytes] as const),
                 leg.plain?.payloadType,
             ),
-            sinceMs: systemClock.nowMs(),
+            sinceMs: this.clock.nowMs(),
             receiver: leg.keys && new SrtpReceiver(leg.keys.toServer),
             reports: new RtpReports(codec, kind.clockRate, `parley@${hostname()}`),
             reportPacket: Buffer.alloc(reportBytesMax),
@@ -187,6 +199,8 @@ export class MediaPlane implements MediaPlaneFace {
         this.legs.delete(ssrc)
         if (leg.plain) this.plain.remove(leg)
         this.leave(leg.session, leg.channel)
+        if (this.sessions.get(leg.session)?.channels.every(channel => channel.leaving))
+            for (const link of this.linksOf(leg.session)) this.drop(link)
         return true
     }
 
@@ -200,14 +214,21 @@ export class MediaPlane implements MediaPlaneFace {
         const { session, peer, labelIn, labelOut, codec = "pcmu" } = link
         if (!session || !peer || !isLabel(labelIn) || !isLabel(labelOut))
             return failure("malformed", "a link needs a session, a peer and two labels", "maker")
+        const left = this.links.get(peer)?.get(labelIn)
+        // A label that is handed out anew ends what it stood for.
+        if (left?.leftMs !== undefined && (left.session !== session || left.channel.codec.name !== codec))
+            this.drop(left)
         const known = this.links.get(peer)
         const sameLabel = known?.get(labelIn)
         if (sameLabel && sameLabel.session !== session)
             return failure("taken", `label ${labelIn} of ${peer} belongs to another session`, "maker")
         if (!isCodecName(codec)) return failure("malformed", `there is no codec ${String(codec)}`, "maker")
         const held = this.findLink(session, peer)
-        if (held && held.channel.codec.name !== codec) this.removeLink(session, peer)
+        if (held && held.channel.codec.name !== codec) this.drop(held)
         else if (held) {
+            if (held.leftMs !== undefined) held.sinceMs = this.clock.nowMs()
+            held.leftMs = undefined
+            held.channel.leaving = false
             known!.delete(held.labelIn)
             held.labelIn = labelIn
             held.labelOut = labelOut
@@ -220,6 +241,8 @@ export class MediaPlane implements MediaPlaneFace {
         if (full) return full
         const created: HeldLink = {
             ...link,
+            sinceMs: this.clock.nowMs(),
+            leftMs: undefined,
             channel: new Channel(
                 ...(["link", codecs[codec], randomInt(1, u32), randomInt(u32)] as const),
                 packet => this.sendOnLink(created, packet),
@@ -236,12 +259,40 @@ export class MediaPlane implements MediaPlaneFace {
 
     removeLink(session: string, peer: string): boolean {
         const link = this.findLink(session, peer)
-        if (!link) return false
-        const labels = this.links.get(peer)!
-        labels.delete(link.labelIn)
-        if (labels.size === 0) this.links.delete(peer)
-        this.leave(session, link.channel)
+        if (!link || link.leftMs !== undefined) return false
+        link.leftMs = this.clock.nowMs()
+        link.channel.leaving = true
+        const channels = this.sessions.get(session)?.channels ?? []
+        // With nothing under way, or nobody who would hear it, there is nothing to wait for.
+        if (channels.every(channel => channel.leaving)) for (const each of this.linksOf(session)) this.drop(each)
+        else if (isDrained(link, link.leftMs)) this.drop(link)
         return true
+    }
+
+    private drop(link: HeldLink): void {
+        const labels = this.links.get(link.peer)
+        labels?.delete(link.labelIn)
+        if (labels?.size === 0) this.links.delete(link.peer)
+        this.leave(link.session, link.channel)
+    }
+
+    /** Links that have left the tree and need not be heard any more. */
+    private dropLeft(nowMs: number): void {
+        for (const labels of this.links.values())
+            for (const link of labels.values()) {
+                if (link.leftMs === undefined) continue
+                const isOver = isDrained(link, nowMs) || nowMs - link.leftMs > farewellMs
+                if (isOver || this.isReplaced(link.session, link.leftMs)) this.drop(link)
+            }
+    }
+
+    /** A link that has come with the same change of the tree has sound: twice the same voice would be an echo. */
+    private isReplaced(session: string, leftMs: number): boolean {
+        for (const labels of this.links.values())
+            for (const { session: of, leftMs: isLeaving, sinceMs, channel } of labels.values())
+                if (of === session && isLeaving === undefined && sinceMs > leftMs - farewellMs && channel.active)
+                    return true
+        return false
     }
 
     setSessionKeys(session: string, keys: SessionKeys | undefined): void {
@@ -272,33 +323,32 @@ export class MediaPlane implements MediaPlaneFace {
             return
         }
         const protection = this.protections.get(link.session)
-        const taken = protection?.unprotect(packet, systemClock.nowMs())
+        const taken = protection?.unprotect(packet, this.clock.nowMs())
         if (typeof taken !== "number") {
             if (taken === "replayed") this.counts.replayed++
             else this.counts.noKey++
             return
         }
-        const plain = packet.subarray(0, taken)
-        if (readRtp(plain, this.header)) this.deliver(link.channel, plain)
+        if (readRtp(packet, this.header, taken)) this.deliver(link.channel, packet)
         else this.counts.unknownLabel++
     }
 
     dspUnitsUsed(): number {
         let units = 0
         for (const mixer of this.sessions.values())
-            for (const { kind, codec } of mixer.channels) units += dspUnitsOf(kind, codec.name)
+            for (const { kind, codec, leaving } of mixer.channels) if (!leaving) units += dspUnitsOf(kind, codec.name)
         return units
     }
 
     silentLegs(sinceMs: number): Leg[] {
-        const heardBefore = systemClock.nowMs() - sinceMs
+        const heardBefore = this.clock.nowMs() - sinceMs
         return [...this.legs.values()].filter(
             leg => !leg.plain && Math.max(leg.sinceMs, leg.channel.lastHeardMs) < heardBefore,
         )
     }
 
     statistics(): PlaneStatistics {
-        const nowMs = systemClock.nowMs()
+        const nowMs = this.clock.nowMs()
         return {
             sessions: this.sessions.size,
             legs: [...this.legs.values()].map(leg => ({
@@ -310,10 +360,9 @@ export class MediaPlane implements MediaPlaneFace {
                 ...channelStatistics(leg.session, leg.channel, nowMs),
             })),
             links: [...this.links.values()].flatMap(labels =>
-                [...labels.values()].map(link => ({
-                    peer: link.peer,
-                    ...channelStatistics(link.session, link.channel, nowMs),
-                })),
+                [...labels.values()]
+                    .filter(({ leftMs }) => leftMs === undefined)
+                    .map(link => ({ peer: link.peer, ...channelStatistics(link.session, link.channel, nowMs) })),
             ),
             dspUnitsUsed: this.dspUnitsUsed(),
             datagrams: { ...this.counts, sendFailures: this.sendOnLinkFailures + (this.io?.sendFailures ?? 0) },
@@ -323,8 +372,7 @@ export class MediaPlane implements MediaPlaneFace {
 
     async close(): Promise<void> {
         for (const ssrc of [...this.legs.keys()]) this.removeLeg(ssrc)
-        for (const labels of [...this.links.values()])
-            for (const link of [...labels.values()]) this.removeLink(link.session, link.peer)
+        for (const labels of [...this.links.values()]) for (const link of [...labels.values()]) this.drop(link)
         const io = this.io
         this.io = undefined
         await io?.close()
@@ -333,6 +381,7 @@ export class MediaPlane implements MediaPlaneFace {
     /** Part of the ticker: one tick of every session. */
     onTick(deadlineMs: number, tick: number): void {
         this.unixMs = performance.timeOrigin + deadlineMs
+        this.dropLeft(deadlineMs)
         const { onMix } = this.options
         for (const [session, mixer] of this.sessions) {
             const mix = mixer.tick(deadlineMs, tick)
@@ -357,7 +406,7 @@ export class MediaPlane implements MediaPlaneFace {
 
     private qualityOf(leg: HeldLeg) {
         const { delayMs } = leg.channel.jitter.statistics()
-        return leg.reports.quality(delayMs, tickMs, performance.timeOrigin + systemClock.nowMs())
+        return leg.reports.quality(delayMs, tickMs, performance.timeOrigin + this.clock.nowMs())
     }
 
     private receive(datagram: Buffer, ip: string, port: number): void {
@@ -380,7 +429,7 @@ export class MediaPlane implements MediaPlaneFace {
             this.counts.malformed++
             return
         }
-        if (!this.limit.allows(ip, systemClock.nowMs())) {
+        if (!this.limit.allows(ip, this.clock.nowMs())) {
             this.counts.probesLimited++
             return
         }
@@ -401,21 +450,19 @@ export class MediaPlane implements MediaPlaneFace {
             ? this.legAt(ssrc, ip, port)
             : (this.plain.newcomer(ip, port, payloadType) ?? this.legAt(ssrc, ip, port))
         if (!leg) return
-        let packet = datagram
         if (leg.receiver) {
             const taken = leg.receiver.unprotect(datagram)
             if (typeof taken !== "number") {
                 this.refuse(taken)
                 return
             }
-            packet = datagram.subarray(0, taken)
             // Padding is told by the last byte, which could not be read before.
-            if (!readRtp(packet, this.header)) {
+            if (!readRtp(datagram, this.header, taken)) {
                 this.counts.malformed++
                 return
             }
         }
-        if (!this.deliver(leg.channel, packet)) return
+        if (!this.deliver(leg.channel, datagram)) return
         if (leg.plain && leg.remotePort === 0) {
             leg.remoteIp = ip
             leg.remotePort = port
@@ -429,8 +476,7 @@ export class MediaPlane implements MediaPlaneFace {
         if (!leg) return
         const taken = leg.receiver ? leg.receiver.unprotectRtcp(datagram) : datagram.length
         if (typeof taken !== "number") this.refuse(taken)
-        else if (leg.reports.take(datagram, taken, performance.timeOrigin + systemClock.nowMs()))
-            this.counts.malformed++
+        else if (leg.reports.take(datagram, taken, performance.timeOrigin + this.clock.nowMs())) this.counts.malformed++
         else this.counts.reports++
     }
 
@@ -455,7 +501,7 @@ export class MediaPlane implements MediaPlaneFace {
     private deliver(channel: Channel, packet: Buffer): boolean {
         const outcome =
             this.header.payloadType === channel.payloadType
-                ? channel.receive(packet, this.header, systemClock.nowMs(), this.ticker.behindMs())
+                ? channel.receive(packet, this.header, this.clock.nowMs(), this.ticker.behindMs())
                 : "wrong-size"
         const isFit = outcome !== "wrong-size"
         if (isFit) this.counts.accepted++
@@ -519,11 +565,20 @@ export class MediaPlane implements MediaPlaneFace {
         return undefined
     }
 
+    private linksOf(session: string): HeldLink[] {
+        return [...this.links.values()].flatMap(labels => [...labels.values()].filter(link => link.session === session))
+    }
+
     private countLinks(): number {
         let count = 0
         for (const labels of this.links.values()) count += labels.size
         return count
     }
+}
+
+/** Nothing is there to be heard, and the next packet is overdue. */
+function isDrained({ channel }: HeldLink, nowMs: number): boolean {
+    return channel.jitter.isDry && nowMs - channel.lastHeardMs > 2 * tickMs
 }
 
 function channelStatistics(session: string, channel: Channel, nowMs: number) {
