@@ -375,7 +375,13 @@ export class JitterBuffer {
         const short = this.position - this.desired(deadlineMs, growHysteresisMs)
         this.excessPulls = excess >= shrinkSamplesMin ? this.excessPulls + 1 : 0
         this.shortPulls = short > 0 ? this.shortPulls + 1 : 0
-        if (this.sinceSeam < seamSamples || this.gap.active) return
+        if (this.gap.active) {
+            // In a pause of the sender's nothing is heard of it: a clock that is off must not run away in an hour of it.
+            const isUnheard = this.tail === this.head && this.gap.hasFaded(this.gapIsByCodec)
+            if (isUnheard && (excess >= shrinkSamplesMin || short > 0)) this.reached += plain
+            return
+        }
+        if (this.sinceSeam < seamSamples) return
         if (this.excessPulls > shrinkAfterSeconds * pullsPerSecond)
             this.shrink(excess, this.excessPulls / pullsPerSecond - shrinkAfterSeconds)
         else if (this.shortPulls > growAfterSeconds * pullsPerSecond)

@@ -29,6 +29,11 @@ export const BoardConfig = Type.Object(
         flash: Type.Optional(Type.String({ minLength: 1 })),
         /** Emulated one-way delay to each address. */
         delaysMs: Type.Optional(Type.Record(Type.String(), Delay)),
+        /** Both ways of the board's media: largest extra delay, and share that is lost. */
+        jitterMs: Type.Optional(Delay),
+        lossPercent: Type.Optional(Type.Number({ minimum: 0, maximum: 100 })),
+        /** How much faster than real time the sound card's clock runs, in parts per million. */
+        clockPpm: Type.Optional(Type.Number({ minimum: -1000, maximum: 1000 })),
         mediaPort: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
         microphone: Type.Optional(Type.String({ minLength: 1 })),
         speaker: Type.Optional(Type.String({ minLength: 1 })),

@@ -46,6 +46,9 @@ export class Simulation {
             ipAddress: config.ip,
             port: config.mediaPort ?? defaultMediaPort,
             delaysMs: config.delaysMs ?? {},
+            jitterMs: config.jitterMs ?? 0,
+            lossPercent: config.lossPercent ?? 0,
+            clockPpm: config.clockPpm ?? 0,
             services,
             log: (event, details) =>
                 this.events.emit({ board: id, atMs: this.clock.nowMs(), type: "media", what: event, details }),

@@ -1,5 +1,6 @@
 /**
  * `npm run prove -- <name> [--count N] [--seed S] [--json]`: the long proofs, each a function that tests run in a short form.
+ * `npm run prove -- long --real [--count MINUTES]`: in real time.
  * `npm run prove -- [reservation] --seeds A..B [--no-mutants] [--json]` and `--seed S --trace [--all]`: the reservation's.
  * Progress goes to standard error, the figures are the last line of standard output.
  */
@@ -9,12 +10,18 @@ import { parseArgs } from "node:util"
 
 type Figures = Record<string, number>
 
+interface Ways {
+    /** Reservation only: mutants are run as well. */
+    mutants: boolean
+    /** Long only: in real time, not in virtual. */
+    real: boolean
+}
+
 interface Proof {
     what: string
     /** Rounds when none are asked for. */
     count: number
-    /** Reservation only: `mutants` are run as well. */
-    run(count: number, seed: number, progress: (line: string) => void, mutants: boolean): Promise<Figures>
+    run(count: number, seed: number, progress: (line: string) => void, ways: Ways): Promise<Figures>
     /** What the figures break, or "". */
     wrong(figures: Figures): string
 }
@@ -23,7 +30,7 @@ const proofs: Record<string, Proof> = {
     reservation: {
         what: "routing servers that crash, cut and lose messages break none of I1-I9, and each broken rule is noticed",
         count: 2000,
-        async run(count, seed, progress, withMutants) {
+        async run(count, seed, progress, { mutants: withMutants }) {
             const { proveReservation } = await import("./reservation.ts")
             const seeds = Array.from({ length: count }, (_, round) => seed + round)
             const { broken, figures } = await proveReservation({ seeds, mutants: withMutants, progress })
@@ -85,6 +92,20 @@ const proofs: Record<string, Proof> = {
             return broken === 0 ? "" : "a datagram did harm, as told above"
         },
     },
+    long: {
+        what: "twelve rooms talk for so many minutes: memory flat, clocks 200 ppm off followed, nothing held afterwards",
+        count: 480,
+        async run(minutes, seed, progress, { real: isReal }) {
+            const { talkForLong, wrongWithLong } = await import("./long.ts")
+            const figures = await talkForLong({ minutes, seed, isReal, progress })
+            const what = wrongWithLong(figures)
+            if (what) progress(what)
+            return { ...figures, broken: what ? 1 : 0 }
+        },
+        wrong({ broken }) {
+            return broken === 0 ? "" : "as told above"
+        },
+    },
     fuzz: {
         what: "hostile byte streams and messages do not bring the firmware down",
         count: 100_000,
@@ -104,12 +125,16 @@ const proofs: Record<string, Proof> = {
     },
 }
 
+/** Of `long --real`. */
+const realMinutes = 10
+
 function usage(problem: string): never {
     const names = Object.entries(proofs).map(([name, { what, count }]) => `  ${name}  ${what} (${count} times)`)
     const text = [
         ...[problem, "", "usage: npm run prove -- <name> [--count N] [--seed S] [--json]"],
         "       npm run prove -- --seeds A..B [--no-mutants] [--json]     the reservation over these seeds",
         "       npm run prove -- --seed S --trace [--all]                 the story of one seed; --all: with keep-alives",
+        "       npm run prove -- long --real [--count MINUTES]            in real time, 10 minutes",
         ...["", ...names],
     ]
     process.stderr.write(`${text.join("\n")}\n`)
@@ -120,7 +145,16 @@ function parse() {
     try {
         const text = { type: "string" } as const
         const flag = { type: "boolean" } as const
-        const options = { count: text, seed: text, seeds: text, json: flag, trace: flag, all: flag, "no-mutants": flag }
+        const options = {
+            count: text,
+            seed: text,
+            seeds: text,
+            json: flag,
+            trace: flag,
+            all: flag,
+            "no-mutants": flag,
+            real: flag,
+        }
         const { values, positionals } = parseArgs({ options, allowPositionals: true })
         const number = (name: string, value: string | undefined, otherwise: number) => {
             const given = value === undefined ? otherwise : Number(value)
@@ -139,9 +173,12 @@ function parse() {
         const seed = number("seed", first, 1 + Math.floor(Math.random() * 0x7ffffffe))
         const last = values.seeds === undefined ? undefined : number("seeds", to, seed)
         if (last !== undefined && last < seed) return usage("--seeds A..B: A is not after B")
-        const count = last === undefined ? number("count", values.count, proof.count) : last - seed + 1
+        const { real = false } = values
+        if (real && name !== "long") return usage("--real is of the long proof")
+        const most = real ? realMinutes : proof.count
+        const count = last === undefined ? number("count", values.count, most) : last - seed + 1
         const { json = false, trace = false, all = false, "no-mutants": noMutants = false } = values
-        return { name, proof, count, seed, json, trace, all, mutants: !noMutants }
+        return { name, proof, count, seed, json, trace, all, ways: { mutants: !noMutants, real } }
     } catch (error) {
         return usage((error as Error).message)
     }
@@ -160,11 +197,11 @@ async function tell(seed: number, everything: boolean): Promise<never> {
     return new Promise(() => process.stdout.write("", () => process.exit()))
 }
 
-const { name, proof, count, seed, json, trace, all, mutants } = parse()
+const { name, proof, count, seed, json, trace, all, ways } = parse()
 if (trace) await tell(seed, all)
 process.stderr.write(`${name}: ${proof.what}, ${count} times, seed ${seed}\n`)
 const startedMs = performance.now()
-const measured = await proof.run(count, seed, line => process.stderr.write(`${line}\n`), mutants)
+const measured = await proof.run(count, seed, line => process.stderr.write(`${line}\n`), ways)
 const figures: Figures = { ...measured, seconds: Math.round((performance.now() - startedMs) / 1000) }
 const machine = { cpus: cpus().length, memoryBytes: totalmem(), node: process.version }
 const problem = proof.wrong(figures)
