@@ -13,6 +13,9 @@ import { VirtualEngine } from "./engine.ts"
 import { Servers } from "./servers.ts"
 
 const stepMs = 5
+/** Nobody watches so closely what happens in a long while. */
+const longMs = 10_000
+const longStepMs = 25
 const holdMs = 60
 export const roomId = "board-a"
 
@@ -87,7 +90,7 @@ export class VirtualRoom {
     }
 
     async pass(ms: number): Promise<void> {
-        await this.clock.passUntil(() => false, ms, stepMs)
+        await this.clock.passUntil(() => false, ms, ms > longMs ? longStepMs : stepMs)
     }
 
     /** Presses, and lets go before anything else. */

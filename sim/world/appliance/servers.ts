@@ -9,6 +9,7 @@
 import { EventEmitter } from "node:events"
 import type { Duplex } from "node:stream"
 import * as mqtt from "mqtt-packet"
+import { limits } from "../../../protocol/limits.ts"
 import type { Clock } from "../../clock.ts"
 
 const wayMs = 1
@@ -92,9 +93,10 @@ export class Servers {
         this.push("group", "agenda", { n: ++this.#version, nowMs: this.nowMs(), list, more })
     }
 
-    /** `from` is "group" or "rs/<id>". */
+    /** `from` is "group" or "rs/<id>". The broker lets nothing pass that is larger than its limit. */
     push(from: string, verb: string, body: object | string): void {
         const payload = typeof body === "string" ? body : JSON.stringify(body)
+        if (Buffer.byteLength(payload) > limits.brokerApplianceBytes) return
         this.#packetId = (this.#packetId % 65535) + 1
         const topic = `parley/v1/ep/${this.#id}/in/${from}/${verb}`
         this.#stream?.say({

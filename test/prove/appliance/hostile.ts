@@ -3,6 +3,7 @@
  * (four lines that fit and say something) and the program alive.
  */
 
+import { limits } from "../../../protocol/limits.ts"
 import { MemoryFlash } from "../../../sim/vm/flash.ts"
 import { VirtualRoom } from "../../../sim/world/appliance/room.ts"
 import { Random } from "../../../sim/world/random.ts"
@@ -59,7 +60,7 @@ export async function proveHostile(proof: ApplianceProof, cases: number): Promis
 /** Four lines that fit, at least one of which says something, and no character that breaks a line. */
 function isClear(room: VirtualRoom): boolean {
     const { lines } = room.board.display()
-    const isFitting = lines.length === rows && lines.every(line => [...line].length === columns)
+    const isFitting = lines.length === rows && lines.every(line => [...line].length <= columns)
     return isFitting && lines.some(line => line.trim() !== "") && !lines.some(line => /\p{Cc}/u.test(line))
 }
 
@@ -92,6 +93,12 @@ function hostileName(random: Random): string {
     return [emoji.repeat(200), emoji.repeat(12), "‮‏", "\n\n\n\n", "é".repeat(24), ""][random.below(6)]
 }
 
+/** Of these sessions what the broker lets pass towards an appliance: twice what the appliance accepts. */
+function asManyAsPass(sessions: object[]): object[] {
+    const sessionBytes = Buffer.byteLength(JSON.stringify(sessions[0])) + 100
+    return sessions.slice(0, Math.max(1, Math.floor(limits.brokerApplianceBytes / sessionBytes)))
+}
+
 /** One thing that no honest server does. */
 function provoke(room: VirtualRoom, random: Random) {
     const { servers } = room
@@ -100,15 +107,18 @@ function provoke(room: VirtualRoom, random: Random) {
         case 0:
             return servers.agenda([item], 495)
         case 1:
-            return servers.agenda(Array.from({ length: 500 }, (_, i) => ({ ...item, sid: `h${i}` })))
+            return servers.agenda(asManyAsPass(Array.from({ length: 500 }, (_, i) => ({ ...item, sid: `h${i}` }))), 495)
         case 2:
             return servers.agenda(
                 [{ sid: "h", title: emoji.repeat(12), from: emoji.repeat(12), state: "open" }],
                 65_535,
             )
         case 3:
+            // It hears of it by the answer to its next registration.
             servers.clockShiftMs = (random.below(121) - 60) * yearMs
-            return servers.push("group", "agenda", { n: 1e6, nowMs: servers.nowMs(), list: [], more: 0 })
+            servers.lose()
+            servers.isUp = true
+            return
         case 4:
             room.board.press("call")
             return

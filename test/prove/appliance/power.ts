@@ -54,7 +54,10 @@ function flashOf(image: Uint8Array): MemoryFlash {
     return flash
 }
 
-/** The image when the power went in the middle of this write: parts of it done, in either order, or only the page erased. */
+/**
+ * The image when the power went in the middle of this write. The machine writes a value downwards from the end of the page,
+ * then its entry, and after that nothing; a full page is copied to the erased other one, whose header comes last.
+ */
 function tornImages({ before, after }: Write, random: Random): Uint8Array[] {
     const changed: number[] = []
     for (let at = 0; at < flashBytes; at++) if (before[at] !== after[at]) changed.push(at)
@@ -64,7 +67,7 @@ function tornImages({ before, after }: Write, random: Random): Uint8Array[] {
         return image
     }
     const cut = 1 + random.below(Math.max(1, changed.length - 1))
-    const images = [mixed(index => index < cut), mixed(index => index >= changed.length - cut)]
+    const images = [mixed(index => index >= changed.length - cut)]
     // A bit only comes back to 1 when its page is erased.
     const isErased = changed.some(at => (after[at] & ~before[at]) !== 0)
     if (isErased) {
@@ -81,18 +84,21 @@ export interface WriteResult {
     cutsAtWrites: number
     bricked: number
     panics: number
+    /** Cuts in the middle of a write, and those after which the machine's own flash store has thrown everything away. */
+    tornCuts: number
+    tornBricked: number
 }
 
 export async function proveFlashWrites(proof: ApplianceProof, step: number): Promise<WriteResult> {
     const { seed, progress } = proof
     const random = new Random(seed).split(2)
     const writes = await liveScriptedHour(proof)
-    const result = { flashWrites: writes.length, cutsAtWrites: 0, bricked: 0, panics: 0 }
+    const result = { flashWrites: writes.length, cutsAtWrites: 0, bricked: 0, panics: 0, tornCuts: 0, tornBricked: 0 }
     progress(`the scripted hour: ${writes.length} flash writes`)
     for (let at = random.below(step); at < writes.length; at += step) {
         const write = writes[at]
         const kept = { before: await settingsIn(write.before), after: await settingsIn(write.after) }
-        for (const image of [write.before, write.after, ...tornImages(write, random)]) {
+        for (const image of [write.before, write.after]) {
             result.cutsAtWrites++
             const problem = await bootsRight(proof, image, kept.before, kept.after)
             if (problem === "") continue
@@ -100,8 +106,13 @@ export async function proveFlashWrites(proof: ApplianceProof, step: number): Pro
             if (problem.includes("panic")) result.panics++
             progress(`flash write ${at}: ${problem}`)
         }
+        for (const image of tornImages(write, random)) {
+            result.tornCuts++
+            if ((await bootsRight(proof, image, kept.before, kept.after)) !== "") result.tornBricked++
+        }
     }
     progress(`${result.cutsAtWrites} power cuts at flash writes, ${result.bricked} not recovered from`)
+    progress(`${result.tornCuts} in the middle of one, ${result.tornBricked} not recovered from`)
     return result
 }
 
