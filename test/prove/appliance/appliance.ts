@@ -53,7 +53,7 @@ export async function proveAppliance(
 ): Promise<Record<string, number>> {
     const proof = { firmware: await buildFirmware(), seed, progress }
     const endured = await endure(proof, size.cycles, size.losses)
-    const written = await proveFlashWrites(proof, size.writeStep)
+    const written = await proveFlashWrites(proof, size.writeStep, 60)
     const cut = await proveRandomCuts(proof, size.cuts)
     const hostile = await proveHostile(proof, size.hostile)
     return {

@@ -18,6 +18,8 @@ import type { ApplianceProof } from "./appliance.ts"
 const agendaKeys = [0, 1, 2, 3, 4].map(i => `agenda${i}`)
 const toolKeys = ["p.id", "p.secret", "p.host", "p.port", "tz"]
 const keys = [...toolKeys, "boot", "muted", "volume", "session", ...agendaKeys]
+/** The knob must rest so long for its volume to be kept. */
+const volumeRestsMs = 3500
 /** A page of the settings' log; it is erased as a whole. */
 const pageBytes = 16 * 1024
 
@@ -89,10 +91,11 @@ export interface WriteResult {
     tornBricked: number
 }
 
-export async function proveFlashWrites(proof: ApplianceProof, step: number): Promise<WriteResult> {
+/** `step` 1 is each write; `minutes` are how long the script takes, which is written for 60. */
+export async function proveFlashWrites(proof: ApplianceProof, step: number, minutes: number): Promise<WriteResult> {
     const { seed, progress } = proof
     const random = new Random(seed).split(2)
-    const writes = await liveScriptedHour(proof)
+    const writes = await liveScriptedHour(proof, minutes / 60)
     const result = { flashWrites: writes.length, cutsAtWrites: 0, bricked: 0, panics: 0, tornCuts: 0, tornBricked: 0 }
     progress(`the scripted hour: ${writes.length} flash writes`)
     for (let at = random.below(step); at < writes.length; at += step) {
@@ -177,7 +180,7 @@ function roomOn(proof: ApplianceProof, flash: Flash): Promise<VirtualRoom> {
 }
 
 /** An hour in which everything that writes to flash happens, several times over, and the log of settings turns round. */
-async function liveScriptedHour(proof: ApplianceProof): Promise<Write[]> {
+async function liveScriptedHour(proof: ApplianceProof, pace: number): Promise<Write[]> {
     const first = new MemoryFlash()
     await VirtualRoom.create({ ...proof.firmware, flash: first, seed: proof.seed })
     const flash = new RecordingFlash(first.load())
@@ -194,14 +197,14 @@ async function liveScriptedHour(proof: ApplianceProof): Promise<Write[]> {
     for (; quarter < 4; quarter++) {
         for (let count = 1; count <= 5; count++) {
             room.servers.agenda(sessions(count, "scheduled"))
-            await room.pass(60_000)
+            await room.pass(60_000 * pace)
         }
         room.servers.agenda(sessions(5, "opening"))
         await room.shows(/CALL joins/)
         await room.press("call", /2 in session/)
         await room.press("mute", /MUTED/)
         room.board.turn(-2)
-        await room.pass(240_000)
+        await room.pass(Math.max(240_000 * pace, volumeRestsMs))
         await room.press("mute", /2 in session\n/)
         // Every other time the power goes in the session, and it comes back into it.
         if (quarter % 2 === 1) {
@@ -211,7 +214,7 @@ async function liveScriptedHour(proof: ApplianceProof): Promise<Write[]> {
         }
         await room.press("call", /Ready|joins/)
         room.servers.agenda(sessions(1, "ended"))
-        await room.pass(330_000)
+        await room.pass(330_000 * pace)
     }
     room.board.powerOff()
     return flash.writes
