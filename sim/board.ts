@@ -109,6 +109,7 @@ export class Board {
     readonly #flash: Flash
     readonly #watch: FirmwareWatch
     readonly #firmware: string
+    #listeners: ((frame: Uint8Array) => void)[] = []
     #machine: Machine | undefined
     #hardware: Hardware | undefined
     #poweredAtMs: number | undefined
@@ -267,6 +268,11 @@ export class Board {
         this.#machine?.stressCollector(on)
     }
 
+    /** Every frame of the firmware from now on. */
+    onFrame(listener: (frame: Uint8Array) => void): void {
+        this.#listeners.push(listener)
+    }
+
     /** A frame from another device on the bus, as from a tool at the serial port. */
     sendFrame(frame: Uint8Array): void {
         this.#machine?.receive(frame)
@@ -312,6 +318,7 @@ export class Board {
             onFrame: frame => {
                 // In the middle of a turn, where what the turn needs most is not collected yet.
                 if (this.#options.measureHeap) this.#measureHeap()
+                for (const listener of this.#listeners) listener(frame)
                 this.#watch.receive(frame)
                 this.#hardware?.receive(frame)
             },
