@@ -93,7 +93,9 @@ async function onSerial(path: string, handlers: HostPortHandlers): Promise<Outco
     const { SerialPort } = await import("serialport")
     return new Promise(resolve => {
         const serial = new SerialPort({ path, baudRate }, error => {
-            if (!error) return resolve(success(portOver(serial, path, false, handlers)))
+            // Its stream does not close the device when it is destroyed.
+            const shut = () => serial.close(() => {})
+            if (!error) return resolve(success(portOver(serial, path, false, handlers, shut)))
             // The library tells kinds of errors by text alone.
             const text = error.message
             if (text.includes("Cannot lock port") || text.includes("Resource busy"))
@@ -105,7 +107,13 @@ async function onSerial(path: string, handlers: HostPortHandlers): Promise<Outco
 }
 
 /** A port over a stream that is open already. */
-export function portOver(stream: Duplex, path: string, shared: boolean, handlers: HostPortHandlers): HostPort {
+export function portOver(
+    stream: Duplex,
+    path: string,
+    shared: boolean,
+    handlers: HostPortHandlers,
+    shut: () => void = () => stream.destroy(),
+): HostPort {
     const reader = new LineReader({
         frame(frame) {
             if (bridgeCommandOf(frame) === undefined) handlers.frame(frame)
@@ -132,7 +140,7 @@ export function portOver(stream: Duplex, path: string, shared: boolean, handlers
     stream.on("data", bytes => {
         if (open) reader.push(bytes)
     })
-    stream.on("error", () => stream.destroy())
+    stream.on("error", shut)
     const timer = setInterval(enable, enableEveryMs)
     enable()
     return {
@@ -144,7 +152,7 @@ export function portOver(stream: Duplex, path: string, shared: boolean, handlers
             if (!open) return closed
             open = false
             clearInterval(timer)
-            stream.destroy()
+            shut()
             await closed
         },
     }
