@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander"
 import { addBoardCommands } from "./commands/board.ts"
 import { addCompletionCommand } from "./commands/completion.ts"
 import { addDemoCommand } from "./commands/demo.ts"
+import { addDeviceCommands } from "./commands/device.ts"
 import { addDirectoryCommands } from "./commands/directory.ts"
 import { addLinkCommands } from "./commands/link.ts"
 import { addStaticNeighbourCommands } from "./commands/neighbours.ts"
@@ -31,6 +32,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
     addSystemCommands(shell)
     addDemoCommand(shell)
     addBoardCommands(shell)
+    addDeviceCommands(shell)
     addSessionCommands(shell)
     addReservationCommands(shell)
     addDirectoryCommands(shell)
