@@ -6,19 +6,21 @@
 import * as ds from "@devicescript/core"
 import { startButton, startBuzzer, startRotaryEncoder } from "@devicescript/servers"
 import { pins } from "@dsboard/parley_room_panel"
-import type { Roles } from "./appliance/runner"
 
 type RawLight = typeof ds & {
     ledStripSend(gpio: number, colors: Buffer): Promise<void>
 }
 
+export type Roles = ReturnType<typeof boardRoles>
+
 /** The board's own buttons, knob and buzzer in place of simulated ones. */
-export function boardRoles(screen: ds.CharacterScreen, media: ds.MediaEngine): Roles {
+export function boardRoles(screen: ds.CharacterScreen, media: ds.MediaEngine) {
     return {
         buzzer: startBuzzer({ name: "buzzer", pin: pins.BUZZER }),
         call: startButton({ name: "call", pin: pins.CALL }),
         knob: startRotaryEncoder({ name: "knob", pin0: pins.KNOB_A, pin1: pins.KNOB_B, clicksPerTurn: 20 }),
-        led: undefined,
+        // Undefined: the board's own light (`showLight`).
+        led: undefined as ds.Led,
         media,
         menu: startButton({ name: "menu", pin: pins.MENU }),
         mute: startButton({ name: "mute", pin: pins.MUTE }),

@@ -7,11 +7,12 @@ import * as ds from "@devicescript/core"
 import { limits } from "../protocol/limits"
 import { inboxFilter, stateTopic } from "../protocol/topics"
 import { Appliance } from "./appliance/appliance"
-import { type Roles, Runner } from "./appliance/runner"
-import { boardRoles } from "./board"
+import { Runner } from "./appliance/runner"
+import { boardRoles, type Roles } from "./board"
 import { MqttClient } from "./mqtt/client"
 import { Panel } from "./panel/panel"
-import { countBoot, readKept, readProvisioning, readZoneMinutes } from "./settings"
+import { countBoot, readInteger, readKept, readProvisioning } from "./settings"
+import { settingsInForce, watchTrial } from "./trial"
 
 // Roles are bound in the order of their names; services of one kind stand on the hardware in the same order.
 const media = new ds.MediaEngine("media")
@@ -31,7 +32,8 @@ const roles: Roles = ds.isSimulator()
 
 /** A function, because what a program has at its top stays in memory for ever. */
 async function start(): Promise<void> {
-    const provisioning = await readProvisioning()
+    const keys = await settingsInForce()
+    const provisioning = await readProvisioning(keys)
     const boot = await countBoot()
     const version = ds._dcfgString("@version")
     const appliance = new Appliance(
@@ -40,17 +42,14 @@ async function start(): Promise<void> {
             boot,
             board: "room-panel",
             firmware: version ? version.slice(0, 16) : "unknown",
-            zoneMinutes: await readZoneMinutes(),
+            zoneMinutes: await readInteger("tz", -1440, 1440, 0),
         },
         await readKept(),
         Math.random,
     )
 
     const client = new MqttClient({
-        host: provisioning.host,
-        port: provisioning.port,
-        id: provisioning.id,
-        secret: provisioning.secret,
+        ...provisioning,
         keepaliveSeconds: limits.keepaliveSeconds,
         willTopic: stateTopic("ep", provisioning.id),
         willPayload: appliance.stateJson(false),
@@ -62,6 +61,7 @@ async function start(): Promise<void> {
 
     new Runner(appliance, new Panel(appliance), client, roles).start()
     if (provisioning.id !== "") client.start()
+    if (keys === "n.") watchTrial.start(appliance, provisioning)
 }
 
 await start()

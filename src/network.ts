@@ -26,9 +26,17 @@ const writeTimeoutMs = 5000
 const writeRetryMs = 10
 /** The socket's queue is full; nothing was taken. */
 const busy = -1
+/** Kept of an error's text. */
+const errorLength = 96
 
 /** Whose the socket is. */
 let current: Connection
+let lastError = ""
+
+/** What the socket said when it failed last; "" since it worked. */
+export function socketError(): string {
+    return lastError
+}
 
 export class Connection {
     private isOpen = false
@@ -83,6 +91,8 @@ export class Connection {
             if (this.isOpen) this.pieces.push(data)
         } else if (event === "open") this.isOpen = true
         else this.over = true
+        if (event === "open") lastError = ""
+        else if (event === "error") lastError = `${data}`.slice(0, errorLength)
         if (this.waiting?.suspended) this.waiting.resume(undefined)
     }
 

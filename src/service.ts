@@ -1,6 +1,6 @@
 /**
  * Serves services/appliance.md: what the appliance tells about itself over Jacdac to the simulator, field tools and
- * tests. Reads the state; never changes it.
+ * tests, and does what they ask for.
  *
  * Not by `@devicescript/server`: that package costs 4.5 KB of bytecode and 1.7 KB of heap for one read-only service.
  * The two raw calls under it are the same ones that it uses.
@@ -8,8 +8,13 @@
 
 import * as ds from "@devicescript/core"
 import type { Appliance } from "./appliance/appliance"
+import type { Roles } from "./board"
 import type { MqttClient } from "./mqtt/client"
 import { newSignal, raise, raised } from "./mqtt/signal"
+import { socketError } from "./network"
+import type { Panel } from "./panel/panel"
+import { eraseSettings } from "./settings"
+import { restart, trialOutcome, wantTrial } from "./trial"
 
 type RawServers = typeof ds & {
     _onServerPacket(packet: ds.Packet): Promise<void>
@@ -30,6 +35,9 @@ const steadyAnnouncements = 15
 const maxAnswering = 4
 /** Who asks more at a time asks again. */
 const maxQuestions = 12
+const unknownTime = 4294967295
+/** So that no stray packet erases a device. */
+const resetMagic = 0x7e5e7000
 
 export class ApplianceServer {
     private changed = newSignal()
@@ -40,7 +48,9 @@ export class ApplianceServer {
 
     constructor(
         private appliance: Appliance,
+        private panel: Panel,
         private client: MqttClient,
+        private roles: Roles,
     ) {
         listen(this)
         // In a fiber of its own this time, so that it and the first event leave in one frame.
@@ -100,9 +110,39 @@ export class ApplianceServer {
 
     private async answer(packet: ds.Packet): Promise<void> {
         ds.Appliance.spec.assign(packet)
+        if (packet.isAction && packet.spec) return await this.obey(packet)
         const value = packet.isRegGet && packet.spec ? this.valueOf(packet.spec.name) : undefined
         const answer = value === undefined ? packet.notImplemented() : packet.spec.encode(value)
         await raw._serverSend(serviceIndex, answer)
+    }
+
+    private async obey(packet: ds.Packet): Promise<void> {
+        const check = this.panel.check
+        switch (packet.spec.name) {
+            case "trySettings":
+                return await wantTrial()
+            case "selfTest":
+            case "identify":
+                return check.begin(packet.spec.name === "selfTest", ds.millis())
+            case "factoryReset":
+                if (packet.decode() !== resetMagic) return
+                await eraseSettings()
+                await restart()
+        }
+    }
+
+    private verdicts(): ds.ApplianceVerdict[] {
+        const used = this.panel.check.used
+        if (!used) return [0, 0, 0, 0, 0, 0, 0, 0]
+        const { screen, led, buzzer, media } = this.roles
+        const byPerson = used.map(one => (one ? ds.ApplianceVerdict.Used : ds.ApplianceVerdict.AskPerson))
+        return [
+            found(screen, ds.ApplianceVerdict.Answers),
+            found(led, ds.ApplianceVerdict.AskPerson),
+            found(buzzer, ds.ApplianceVerdict.AskPerson),
+            found(media, ds.ApplianceVerdict.Answers),
+            ...byPerson,
+        ]
     }
 
     private valueOf(register: string): any {
@@ -115,11 +155,25 @@ export class ApplianceServer {
             case "session":
                 return appliance.sessionId()
             case "counters": {
-                const { received, published, refused, reconnects } = client.counters()
+                const { received, refused, reconnects, outbox } = client
                 const boot = appliance.context.identity.boot
                 // The firmware cannot see its own heap.
-                return [boot, received, published, refused + appliance.malformed, reconnects, 0]
+                return [boot, received, outbox.published, refused + appliance.malformed, reconnects, 0]
             }
+            case "health": {
+                const { clock, isMediaUp } = appliance.context
+                const { denial, reason } = appliance.link
+                const errorMs = clock.isKnown() ? Math.min(clock.errorMs(ds.millis()), unknownTime - 1) : unknownTime
+                return [errorMs, client.why, denial, isMediaUp ? 1 : 0, reason, socketError()]
+            }
+            case "identity": {
+                const { id, board, firmware } = appliance.context.identity
+                return [id, board, appliance.link.name, firmware]
+            }
+            case "trial":
+                return trialOutcome()
+            case "verdicts":
+                return this.verdicts()
             default:
                 return undefined
         }
@@ -128,4 +182,9 @@ export class ApplianceServer {
 
 function listen(server: ApplianceServer): void {
     raw._onServerPacket = async packet => await server.ask(packet)
+}
+
+/** The board's own light is no role, and always there. */
+function found(role: ds.Role, verdict: ds.ApplianceVerdict): ds.ApplianceVerdict {
+    return !role || role.isBound ? verdict : ds.ApplianceVerdict.Absent
 }

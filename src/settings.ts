@@ -3,8 +3,9 @@
  * tools, by former versions, or cut off half-way. Each value is JSON text.
  *
  *   p.id p.secret p.host p.port   provisioning, written by tools
+ *   n.id n.secret n.host n.port   candidates of a trial, likewise (`trial.ts`)
  *   tz                            minutes east of UTC, for the times on the screen
- *   boot muted volume session agenda0..agenda4   the appliance's own
+ *   boot trial muted volume session agenda0..agenda4   the appliance's own
  */
 
 import type * as ds from "@devicescript/core"
@@ -16,18 +17,15 @@ import { unpackItem } from "./appliance/agenda"
 
 import type { Kept } from "./appliance/appliance"
 import { listen } from "./hear"
+import type { MqttOptions } from "./mqtt/client"
 import { newSignal, raise, raised } from "./mqtt/signal"
 import { parseJson } from "./mqtt/text"
 
-export interface Provisioning {
-    /** "" when something is missing or wrong. */
-    id: string
-    secret: string
-    host: string
-    port: number
-}
+/** `id` is "" when something is missing or wrong. */
+export type Provisioning = Pick<MqttOptions, "id" | "secret" | "host" | "port">
 
 const maxBoot = 4294967295
+const hostBytes = 64
 
 const answered = newSignal()
 let wantedKey = ""
@@ -50,7 +48,7 @@ function hearSettings(role: ds.Role, packet: ds.Packet): void {
     raise(answered)
 }
 
-async function readInteger(key: string, min: number, max: number, otherwise: number): Promise<number> {
+export async function readInteger(key: string, min: number, max: number, otherwise: number): Promise<number> {
     const value = await readSetting(key)
     if (typeof value !== "number" || Math.round(value) !== value || value < min || value > max) return otherwise
     return value
@@ -66,17 +64,15 @@ export async function saveSetting(key: string, text: string): Promise<void> {
     await settings.set(key, Buffer.from(text))
 }
 
-export async function readProvisioning(): Promise<Provisioning> {
-    const id = await readText("p.id", limits.identifierBytes)
-    const secret = await readText("p.secret", limits.secretBytes)
-    const host = await readText("p.host", 64)
-    const port = await readInteger("p.port", 1, 65535, 1883)
+/** `keys` is "p." or, for candidates, "n."; what these lack is as it was. */
+export async function readProvisioning(keys: string): Promise<Provisioning> {
+    const id = (await readText(`${keys}id`, limits.identifierBytes)) || (await readText("p.id", limits.identifierBytes))
+    const secret =
+        (await readText(`${keys}secret`, limits.secretBytes)) || (await readText("p.secret", limits.secretBytes))
+    const host = (await readText(`${keys}host`, hostBytes)) || (await readText("p.host", hostBytes))
+    const port = await readInteger(`${keys}port`, 1, 65535, await readInteger("p.port", 1, 65535, 1883))
     const isWhole = isIdentifier(id) && secret !== "" && host !== ""
     return { id: isWhole ? id : "", secret, host, port }
-}
-
-export async function readZoneMinutes(): Promise<number> {
-    return await readInteger("tz", -1440, 1440, 0)
 }
 
 /** Counts this boot; the number is in flash before anybody hears of it. */
@@ -93,11 +89,30 @@ export async function readKept(): Promise<Kept> {
         if (item) agenda.push(item)
     }
     // The power went in a session: nobody in the room expects to be heard before they say so.
-    const wasInSession = (await readText("session", limits.identifierBytes)) !== ""
+    const session = await readText("session", limits.identifierBytes)
+    const wasInSession = session !== ""
     const muted = wasInSession || (await readInteger("muted", 0, 1, 0)) === 1
     if (wasInSession) {
         await saveSetting("muted", "1")
+        // It is rejoined once: should that be what the program dies of, the next life begins without.
         await saveSetting("session", '""')
     }
-    return { agenda, muted, volume: await readInteger("volume", 0, 100, 50) }
+    return { agenda, session, muted, volume: await readInteger("volume", 0, 100, 50) }
+}
+
+/** Longer than both halves of the settings' flash: a deleted value stays readable until its half is written anew. */
+const fillers = 160
+const fillerBytes = 200
+
+/** Erases everything, so that not even reading out the flash brings it back. Takes some seconds. */
+export async function eraseSettings(): Promise<void> {
+    const keys = ["p.id", "p.secret", "p.host", "p.port", "n.id", "n.secret", "n.host", "n.port", "tz", "session"]
+    for (let i = 0; i < limits.agendaSessions; i++) keys.push(`agenda${i}`)
+    for (const key of keys) await saveSetting(key, "")
+    const filler = Buffer.alloc(fillerBytes)
+    for (let i = 0; i < fillers; i++) {
+        filler[0] = i + 1
+        await settings.set("fill", filler)
+    }
+    await saveSetting("fill", "")
 }

@@ -4,25 +4,20 @@
 
 import { limits } from "../../protocol/limits"
 import type { AgendaItem } from "../../protocol/messages"
+import { itemNote } from "../../protocol/notes"
 import { utf8Bytes } from "../../protocol/text"
 import { toJson } from "../json"
-import { hasShape, itemNote, ownRecord } from "./answers"
+import { hasShape, ownRecord } from "./answers"
 
 /** A setting holds about 220 bytes. */
 const settingBytes = 210
 
-/** One session as the text of a setting; a name that would not fit is left out. */
-export function packItem(item: AgendaItem): string {
+/** One session, or that there is none, as the text of a setting; a name that would not fit is left out. */
+export function packItem(item: AgendaItem | undefined): string {
+    if (!item) return '""'
     const text = toJson(item)
     if (utf8Bytes(text) <= settingBytes) return text
     return toJson({ ...item, title: "", from: "" })
-}
-
-/** Either may be undefined. */
-export function isSameItem(a: AgendaItem | undefined, b: AgendaItem | undefined): boolean {
-    if (!a || !b) return a === b
-    const isSameText = a.sid === b.sid && a.title === b.title && a.from === b.from && a.state === b.state
-    return isSameText && a.mine === b.mine && a.start === b.start && a.end === b.end
 }
 
 /** The session in a setting's value, or undefined: flash is an outside input. */

@@ -1,14 +1,11 @@
 /**
  * Messages from servers as values: parsed, checked, or refused. Never acts on them.
  *
- * The shapes of protocol/messages.ts as objects would take a quarter of the device's heap. Here they are notes that the
- * checker reads in place, from flash; a test compares each note with its shape, so that they cannot drift apart:
- *
- *   i<min>~<max>   integer            t<min>~<max>   text of so many bytes
- *   o              a code: a text of 1..24 bytes. Codes of a newer server are no reason to refuse a message.
- *   l<min>~<max><item>   list         {name:shape,name?:shape}   record; further fields are ignored
+ * The shapes of protocol/messages.ts as objects would take a quarter of the device's heap. They are read from the notes of
+ * protocol/notes.ts, in place and from flash.
  */
 
+import { answerNotes, itemNote, messageNotes } from "../../protocol/notes"
 import { utf8Bytes } from "../../protocol/text"
 import { lookUp } from "../table"
 
@@ -32,25 +29,6 @@ export function ownRecord(record: any): any {
     if (rs !== undefined) return { rs, ip: record.ip, port: record.port, load: record.load }
     return { id: record.id, name: record.name, kind: usual(record.kind) }
 }
-
-export const itemNote = "{sid:t1~24,title:t0~48,from:t0~48,mine:i0~1,start:i0~32503680000,end:i0~32503680000,state:o}"
-
-const answerNotes = `
-hello={re:i1~4294967295,nowMs:i0~32503680000000,name:t0~48}
-time={re:i1~4294967295,nowMs:i0~32503680000000}
-candidates={re:i1~4294967295,list:l0~8{rs:t1~24,ip:t7~15,port:i1~65535,load:i0~100}}
-directory={re:i1~4294967295,list:l0~8{id:t1~24,name:t0~48,kind:o},next?:i0~65535}
-book={re:i1~4294967295,sid:t1~24,start:i0~32503680000,end:i0~32503680000}
-attach={re:i1~4294967295,load:i0~100}
-join={re:i1~4294967295,sid:t1~24,ip:t7~15,port:i1~65535,ssrc:i1~4294967295,pt:i0~127,frameMs:i10~60,people:i1~64,key:t80~80}
-`
-
-const messageNotes = `
-roster={sid:t1~24,people:i0~64,speaker?:t1~48,rec?:i0~1,loss?:i1~100}
-bye={sid?:t1~24,reason:o}
-refused={re:i1~4294967295,reason:o,what?:t0~64,who:o,next?:i0~32503680000}
-done={re:i1~4294967295}
-`
 
 /** The shape of the positive answer to a request. */
 export function doneNote(verb: string): string {

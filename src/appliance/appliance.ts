@@ -10,7 +10,7 @@ import { parseTopic, stateTopic } from "../../protocol/topics"
 import { toJson } from "../json"
 import { parseJson } from "../mqtt/text"
 import type { Request } from "../requests"
-import { isDue, isOver, isSameItem, packItem } from "./agenda"
+import { isDue, isOver, packItem } from "./agenda"
 import { doneNote, hasShape, messageNote, ownRecord } from "./answers"
 import { Call } from "./call"
 import { Context, type Identity } from "./context"
@@ -19,6 +19,8 @@ import { CallEvent, LinkEvent, Phase, shownPhase } from "./phases"
 
 export interface Kept {
     agenda: AgendaItem[]
+    /** The session in which the former life ended; "" when there was none. */
+    session: string
     muted: boolean
     volume: number
 }
@@ -45,6 +47,8 @@ export class Appliance {
         this.link = new Link(this.context)
         this.call = new Call(this.context, this.link, kept.muted, kept.volume)
         this.agenda = kept.agenda
+        const session = this.agenda.find(item => item.sid === kept.session)
+        if (session) this.call.comeBack(session)
         tie(this.link, this.call)
     }
 
@@ -199,7 +203,8 @@ export class Appliance {
         // A list that is not full and without our session: it has ended or we are out of it.
         if (call.sid !== "" && !isListed && agenda.more === 0) call.ended()
         for (let i = 0; i < limits.agendaSessions; i++) {
-            if (!isSameItem(before[i], this.agenda[i])) this.context.effects.push({ type: "save", key: `agenda${i}` })
+            if (packItem(before[i]) !== packItem(agenda.list[i]))
+                this.context.effects.push({ type: "save", key: `agenda${i}` })
         }
     }
 
@@ -213,10 +218,8 @@ export class Appliance {
                 return `${call.volume}`
             case "session":
                 return toJson(call.phase === Phase.InSession || call.isRejoining ? call.sid : "")
-            default: {
-                const item = this.agenda[key.charCodeAt(6) - 48]
-                return item ? packItem(item) : '""'
-            }
+            default:
+                return packItem(this.agenda[key.charCodeAt(6) - 48])
         }
     }
 

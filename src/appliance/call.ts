@@ -85,6 +85,14 @@ export class Call {
         this.on(CallEvent.Join)
     }
 
+    /** The former life ended in this session: back into it as soon as there is a server, muted as it is. */
+    comeBack(item: AgendaItem): void {
+        this.sid = item.sid
+        this.title = item.title || item.from
+        this.phase = Phase.Joining
+        this.isRejoining = true
+    }
+
     joined(answer: JoinDone) {
         if (callAction(this.phase, CallEvent.Joined) !== "o" || answer.sid !== this.sid) return
         const context = this.context

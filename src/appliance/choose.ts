@@ -8,10 +8,7 @@ import type { Candidate } from "../../protocol/messages"
 const loadPenaltyUs = 40000
 const loadFreePercent = 70
 
-export interface Probed {
-    rs: string
-    ip: string
-    port: number
+export interface Probed extends Omit<Candidate, "load"> {
     /** Cost in microseconds, or -1 without an answer. */
     costUs: number
     /** Smallest round trip in microseconds, for people. */

@@ -114,10 +114,7 @@ export class Link {
     private enter(phase: Phase) {
         this.phase = phase
         this.probesEndAtMs = -1
-        const requests = this.context.requests
-        requests.drop("hello")
-        requests.drop("candidates")
-        requests.drop("attach")
+        for (const verb of ["hello", "candidates", "attach"]) this.context.requests.drop(verb)
     }
 
     private register() {

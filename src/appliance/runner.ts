@@ -7,7 +7,7 @@
 import * as ds from "@devicescript/core"
 import { limits } from "../../protocol/limits"
 import { intToIpv4 } from "../../protocol/text"
-import { showLight } from "../board"
+import { type Roles, showLight } from "../board"
 import { listen } from "../hear"
 import type { MqttClient } from "../mqtt/client"
 import { newSignal, raise, raised } from "../mqtt/signal"
@@ -18,18 +18,6 @@ import { saveSetting } from "../settings"
 import type { Appliance } from "./appliance"
 import type { Effect } from "./context"
 import type { Phase } from "./phases"
-
-export interface Roles {
-    call: ds.Button
-    menu: ds.Button
-    mute: ds.Button
-    knob: ds.RotaryEncoder
-    screen: ds.CharacterScreen
-    /** Undefined: the board's own light. */
-    led: ds.Led
-    buzzer: ds.Buzzer
-    media: ds.MediaEngine
-}
 
 /** Nothing that the appliance waits for is more urgent than this. */
 const turnMs = 250
@@ -73,7 +61,7 @@ export class Runner {
         public client: MqttClient,
         private roles: Roles,
     ) {
-        this.server = new ApplianceServer(appliance, client)
+        this.server = new ApplianceServer(appliance, panel, client, roles)
     }
 
     start() {
@@ -255,14 +243,7 @@ export class Runner {
             case "volume":
                 return await media.volume.write(effect.level)
             case "open":
-                return await media.open(
-                    effect.ssrc,
-                    effect.ip,
-                    effect.port,
-                    effect.payloadType,
-                    effect.frameMs,
-                    effect.key,
-                )
+                return await openLeg(media, effect)
             case "close":
                 return await media.close()
             case "probe":
@@ -282,6 +263,10 @@ export class Runner {
         await media.sendCommand(ds.MediaEngineCodes.RegAddress)
         await media.sendCommand(ds.MediaEngineCodes.RegMuted)
     }
+}
+
+async function openLeg(media: ds.MediaEngine, leg: Extract<Effect, { type: "open" }>): Promise<void> {
+    await media.open(leg.ssrc, leg.ip, leg.port, leg.payloadType, leg.frameMs, leg.key)
 }
 
 async function askForReadings(knob: ds.RotaryEncoder): Promise<void> {

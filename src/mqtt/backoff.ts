@@ -17,11 +17,6 @@ export class Backoff {
     private step = 0
     private lostMs = 0
 
-    /** The next attempt is to be quick. */
-    reset(): void {
-        this.step = 0
-    }
-
     /** A connection that was up since `upMs` was lost. */
     lost(upMs: number, nowMs: number): void {
         this.lostMs = nowMs

@@ -16,15 +16,16 @@
  */
 
 import * as ds from "@devicescript/core"
+import { ApplianceEnded as Why } from "@devicescript/core"
 import { type Connection, openConnection } from "../network"
 import { Backoff } from "./backoff"
 import { Inbox, type Incoming } from "./inbox"
-import { type MqttOptions, Why } from "./options"
-import { Outbox, type Outgoing } from "./outbox"
+import { Outbox } from "./outbox"
 import {
+    type ConnectFields,
     encodeConnect,
-    encodeDisconnect,
-    encodePingReq,
+    encodeGoodbye,
+    encodePing,
     encodePubAck,
     encodeSubscribe,
     PacketParser,
@@ -52,35 +53,39 @@ const goodbyeMs = 20
 /** What the old socket still says must be over when there is a new one: the firmware could not tell them apart. */
 const settleMs = 20
 
-export { type MqttOptions, Why } from "./options"
+export interface MqttOptions extends ConnectFields {
+    host: string
+    port: number
+    filter: string
+    /** Largest payload, in and out. */
+    maxPayloadBytes: number
+    /** What may wait for `onMessage`. More is not lost at QoS 1: the broker delivers it again. */
+    inboxMessages: number
+    inboxBytes: number
+}
 
 export class MqttClient {
     /** One at a time and in order. A QoS 1 message is acknowledged when this has returned, also when it threw. */
-    onMessage: (topic: string, payload: Buffer) => Promise<void>
+    onMessage: (topic: string, payload: Buffer) => Promise<void> = async () => {}
     /** Connected and subscribed: the place for the birth. Comes before messages of this connection are handled. */
-    onConnected: () => Promise<void>
+    onConnected: () => Promise<void> = async () => {}
     /** A connection for which `onConnected` was called has ended. Must not wait. */
-    onDisconnected: (why: number) => void
+    onDisconnected: (why: number) => void = () => {}
     /** CONNACK code 1..5 (4 wrong secret, 5 not allowed), or 128 for the subscription. Must not wait. */
-    onRefused: (code: number) => void
+    onRefused: (code: number) => void = () => {}
 
     /** Why the last connection or attempt ended. */
     why: Why = Why.None
-    /** Connected and subscribed. */
-    up = false
-    /** Calls of the application that threw. */
-    failures = 0
+    /** Messages received, refused as too long, and connections after the first one. */
+    received = 0
+    refused = 0
+    reconnects = 0
+    outbox = new Outbox()
 
-    private received = 0
-    private refused = 0
-    private reconnects = 0
     private connections = 0
-    private options: MqttOptions
+    /** Of this connection. */
     private parser: PacketParser
     private inbox: Inbox
-    private outbox = new Outbox()
-    private started = false
-    private running = false
     /** The one that is open. */
     private connection: Connection
     /** Numbers the connections. */
@@ -104,74 +109,37 @@ export class MqttClient {
     private receivedMs = 0
     private upMs = 0
     private backoff = new Backoff()
-    private wake = newSignal()
     private toWrite = newSignal()
     private toDeliver = newSignal()
 
-    constructor(options: MqttOptions) {
-        this.options = options
-        this.parser = new PacketParser(topicBytesLimit, options.maxPayloadBytes)
+    constructor(private options: MqttOptions) {
         this.inbox = new Inbox(options.inboxMessages, options.inboxBytes)
-        this.onMessage = async () => {}
-        this.onConnected = async () => {}
-        this.onDisconnected = () => {}
-        this.onRefused = () => {}
     }
 
-    /** Messages received, published (and acknowledged), refused (too long), reconnects, messages given up. */
-    counters(): { received: number; published: number; refused: number; reconnects: number; dropped: number } {
-        return {
-            received: this.received,
-            published: this.outbox.published,
-            refused: this.refused,
-            reconnects: this.reconnects,
-            dropped: this.outbox.dropped + this.inbox.dropped,
-        }
-    }
-
+    /** For ever: what the settings say changes by a restart of the program. */
     start(): void {
-        if (this.running) return
-        this.running = true
-        this.backoff.reset()
-        raise(this.wake)
-        if (this.started) return
-        this.started = true
         this.run.start()
         this.write.start()
         this.deliver.start()
     }
 
-    /** Says goodbye, so that the broker keeps the Will to itself. What was not acknowledged is given up. */
-    async stop(): Promise<void> {
-        this.running = false
-        raise(this.toWrite)
-        raise(this.wake)
-        for (let i = 0; i < 100 && this.connection; i++) await ds.sleep(10)
-        this.end(Why.Stopped)
-        this.outbox.giveUpAll()
-    }
-
     /**
-     * Publishes at QoS 1, however many reconnects it takes. What it gives knows its fate; undefined when it was not taken:
-     * it is too long, the outbox is full, or the client is stopped.
+     * Publishes at QoS 1, however many reconnects it takes. Whether it was taken: not when it is too long or the outbox is
+     * full.
      */
-    publish(topic: string, payload: string | Buffer, retain: boolean): Outgoing {
+    publish(topic: string, payload: string | Buffer, retain: boolean): boolean {
         const topicBytes = Buffer.from(topic)
         const payloadBytes = typeof payload === "string" ? Buffer.from(payload) : payload
-        if (topicBytes.length < 1 || topicBytes.length > topicBytesLimit) return undefined
-        if (payloadBytes.length > this.options.maxPayloadBytes) return undefined
-        if (!this.running || !this.outbox.hasRoom(topicBytes.length + payloadBytes.length + 8)) return undefined
-        const item = this.outbox.add(topicBytes, payloadBytes, retain)
+        if (topicBytes.length < 1 || topicBytes.length > topicBytesLimit) return false
+        if (payloadBytes.length > this.options.maxPayloadBytes) return false
+        if (!this.outbox.hasRoom(topicBytes.length + payloadBytes.length + 8)) return false
+        this.outbox.add(topicBytes, payloadBytes, retain)
         raise(this.toWrite)
-        return item
+        return true
     }
 
     private async run(): Promise<void> {
         while (true) {
-            if (!this.running) {
-                await raised(this.wake)
-                continue
-            }
             this.attempt++
             this.acknowledgements = []
             this.ending = Why.None
@@ -179,7 +147,7 @@ export class MqttClient {
             let why = Why.Unreachable
             const connection = await openConnection(this.options.host, this.options.port, connectTimeoutMs)
             if (connection) {
-                this.parser.reset()
+                this.parser = new PacketParser(topicBytesLimit, this.options.maxPayloadBytes)
                 this.leaving = Why.None
                 this.greeting = encodeConnect(this.options, !this.forgotten)
                 this.sentMs = this.receivedMs = ds.millis()
@@ -190,7 +158,7 @@ export class MqttClient {
                 this.connection = undefined
             }
             this.disconnected(this.ending === Why.None ? why : this.ending)
-            if (this.running) await raised(this.wake, this.delayMs())
+            await ds.sleep(this.delayMs())
         }
     }
 
@@ -290,7 +258,6 @@ export class MqttClient {
                 if (parser.packetId !== subscribePacketId) return Why.Malformed
                 if (parser.code >= subscribeRefused) return this.refuse(subscribeRefused)
                 this.stage = Stage.Up
-                this.up = true
                 this.upMs = ds.millis()
                 if (this.connections > 0) this.reconnects++
                 this.connections++
@@ -303,16 +270,8 @@ export class MqttClient {
     }
 
     private refuse(code: number): Why {
-        this.notify(this.onRefused, code)
+        this.onRefused(code)
         return Why.Refused
-    }
-
-    private notify(callback: (code: number) => void, code: number): void {
-        try {
-            callback(code)
-        } catch (error) {
-            this.failed(error)
-        }
     }
 
     private disconnected(why: Why): void {
@@ -321,13 +280,10 @@ export class MqttClient {
         this.pingDue = false
         this.announce = false
         this.outbox.disconnected()
-        if (this.up) {
-            this.up = false
-            this.backoff.lost(this.upMs, ds.millis())
-        }
+        if (this.stage === Stage.Up) this.backoff.lost(this.upMs, ds.millis())
         if (!this.announced) return
         this.announced = false
-        this.notify(this.onDisconnected, why)
+        this.onDisconnected(why)
     }
 
     /** Until the next attempt; hardly any time when the last connection ended because we wanted it to. */
@@ -362,11 +318,10 @@ export class MqttClient {
         const greeting = this.greeting
         this.greeting = undefined
         if (greeting) return greeting
-        if (!this.running && this.leaving === Why.None) this.leaving = Why.Stopped
         if (this.stage === Stage.Greeting || this.leaving !== Why.None) return undefined
         if (this.pingDue) {
             this.pingDue = false
-            return encodePingReq()
+            return encodePing()
         }
         if (this.acknowledgements.length > 0) return encodePubAck(this.acknowledgements.shift())
         const packet = this.outbox.next(this.attempt)
@@ -376,7 +331,7 @@ export class MqttClient {
 
     /** Ends the connection so that the broker does not publish the Will. */
     private async sayGoodbye(connection: Connection): Promise<void> {
-        await connection.send(encodeDisconnect())
+        await connection.send(encodeGoodbye())
         // On ESP32 another task writes what the socket took; closing at once would cut it off.
         await ds.sleep(goodbyeMs)
         if (connection === this.connection) this.end(this.leaving)
@@ -410,7 +365,7 @@ export class MqttClient {
             if (item) await this.onMessage(item.topic, item.takePayload())
             else await this.onConnected()
         } catch (error) {
-            this.failed(error)
+            console.error("mqtt: the application threw", error)
         }
     }
 
@@ -419,10 +374,5 @@ export class MqttClient {
         if (item.packetId === 0 || item.attempt !== this.attempt) return
         this.acknowledgements.push(item.packetId)
         raise(this.toWrite)
-    }
-
-    private failed(error: unknown): void {
-        this.failures++
-        console.error("mqtt: the application threw", error)
     }
 }

@@ -35,8 +35,6 @@ export class Incoming {
 export class Inbox {
     /** A QoS 1 message found no room in this connection. */
     overflowed = false
-    /** QoS 0 messages that found no room. */
-    dropped = 0
 
     private items: Incoming[] = []
     private bytes = 0
@@ -53,8 +51,7 @@ export class Inbox {
         const item = new Incoming(topic, payload, packetId, attempt)
         const full = this.items.length >= this.messagesLimit || this.bytes + item.bytes > this.bytesLimit
         if (full && this.items.length > 0) {
-            if (qos1) this.overflowed = true
-            else this.dropped++
+            this.overflowed = qos1 || this.overflowed
             return false
         }
         this.items.push(item)

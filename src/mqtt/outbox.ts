@@ -8,13 +8,7 @@
 import * as ds from "@devicescript/core"
 import { encodePublish, stamp } from "./packet"
 
-export enum Fate {
-    Open = 0,
-    Done = 1,
-    GivenUp = 2,
-}
-
-export class Outgoing {
+class Outgoing {
     packet: Buffer
     payloadBytes: number
     /** 0 until it is first sent. */
@@ -23,15 +17,6 @@ export class Outgoing {
     attempt = 0
     sentMs = 0
     tries = 0
-    private settledAs = Fate.Open
-
-    settle(fate: Fate): void {
-        this.settledAs = fate
-    }
-
-    fate(): Fate {
-        return this.settledAs
-    }
 }
 
 const messagesLimit = 16
@@ -54,13 +39,12 @@ export class Outbox {
         return this.items.length < messagesLimit && this.bytes + bytes <= bytesLimit
     }
 
-    add(topic: Buffer, payload: Buffer, retain: boolean): Outgoing {
+    add(topic: Buffer, payload: Buffer, retain: boolean): void {
         const item = new Outgoing()
         item.packet = encodePublish(topic, payload, 1, retain)
         item.payloadBytes = payload.length
         this.items.push(item)
         this.bytes += item.packet.length
-        return item
     }
 
     /** The next packet to write in connection `attempt`, or undefined while there is none or the window is full. */
@@ -84,7 +68,8 @@ export class Outbox {
     acknowledged(packetId: number, attempt: number): void {
         for (const item of this.items)
             if (item.packetId === packetId && item.attempt === attempt) {
-                this.settle(item, Fate.Done)
+                this.published++
+                this.remove(item)
                 return
             }
     }
@@ -99,20 +84,14 @@ export class Outbox {
     disconnected(): void {
         const first = this.items[0]
         if (!first || first.tries < triesLimit) return
-        this.settle(first, Fate.GivenUp)
+        this.dropped++
+        this.remove(first)
         for (const item of this.items) item.tries = Math.min(item.tries, 1)
     }
 
-    giveUpAll(): void {
-        while (this.items.length > 0) this.settle(this.items[0], Fate.GivenUp)
-    }
-
-    private settle(item: Outgoing, fate: Fate): void {
+    private remove(item: Outgoing): void {
         this.items.insert(this.items.indexOf(item), -1)
         this.bytes -= item.packet.length
-        if (fate === Fate.Done) this.published++
-        else this.dropped++
-        item.settle(fate)
     }
 
     /** 1..65535 and not in flight: 0 is no identifier, and a second message under one would be acknowledged by the first. */

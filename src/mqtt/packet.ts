@@ -110,11 +110,11 @@ export function encodeSubscribe(packetId: number, filter: string): Buffer {
     return packet
 }
 
-export function encodePingReq(): Buffer {
+export function encodePing(): Buffer {
     return Buffer.from([0xc0, 0])
 }
 
-export function encodeDisconnect(): Buffer {
+export function encodeGoodbye(): Buffer {
     return Buffer.from([0xe0, 0])
 }
 
@@ -146,13 +146,6 @@ export class PacketParser {
         private topicLimitBytes: number,
         private payloadLimitBytes: number,
     ) {}
-
-    /** Forgets everything: a new stream begins. */
-    reset(): void {
-        this.piece = nothing
-        this.payload = nothing
-        this.startPacket()
-    }
 
     feed(piece: Buffer): void {
         this.piece = piece

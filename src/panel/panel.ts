@@ -11,6 +11,7 @@ import type { AgendaItem } from "../../protocol/messages"
 import { isDue } from "../appliance/agenda"
 import type { Appliance } from "../appliance/appliance"
 import { CallEvent, Phase } from "../appliance/phases"
+import { Check, knobPart } from "./check"
 
 export enum Page {
     Home = 0,
@@ -37,7 +38,7 @@ export const lengths = [15, 30, 45, 60, 90, 120, 180, 240]
 const usualLength = 1
 /** Quarter hours ahead that the panel offers: a week. */
 const quarterHours = 4 * 24 * 7
-const statusRows = 6
+const statusRows = 7
 /** Left alone, the panel goes home. */
 const idleMs = 30000
 
@@ -48,6 +49,7 @@ export class Panel {
     item: AgendaItem | undefined
     /** The first quarter hour on offer, fixed while the page is open. */
     firstQuarter = 0
+    check = new Check()
 
     private withWhom = ""
     private startSeconds = 0
@@ -58,6 +60,7 @@ export class Panel {
     press(button: Button): void {
         const appliance = this.appliance
         this.touchedAtMs = appliance.context.nowMs
+        if (this.check.use(button, this.touchedAtMs)) return
         appliance.context.outcome = undefined
         if (button === Button.Mute) appliance.call.toggleMute()
         else if (this.page === Page.Home) this.pressHome(button)
@@ -68,6 +71,7 @@ export class Panel {
     turn(steps: number): void {
         const { appliance } = this
         this.touchedAtMs = appliance.context.nowMs
+        if (this.check.use(knobPart, this.touchedAtMs)) return
         if (this.page === Page.Home) {
             const phase = appliance.phase()
             if (phase === Phase.InSession || phase === Phase.Joining) appliance.call.turnVolume(steps)

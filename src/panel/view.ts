@@ -4,12 +4,12 @@
 
 import type { AgendaItem } from "../../protocol/messages"
 import type { Appliance } from "../appliance/appliance"
-import type { Outcome } from "../appliance/context"
+import type { Context, Outcome } from "../appliance/context"
 import { Phase } from "../appliance/phases"
 import { dayOf, timeOfDay } from "../clock"
-import { lookUp } from "../table"
+import { partNames } from "./check"
 import { lengths, Page, type Panel } from "./panel"
-import { columns, cut, denialWords, fixerWords, pair, reasonWords } from "./words"
+import { columns, cut, pair, reasonWords, wordsFor } from "./words"
 
 export interface View {
     /** Four lines of at most 20 code points. */
@@ -29,8 +29,19 @@ const outcomeMs = 5000
 
 export function viewOf(panel: Panel): View {
     const appliance = panel.appliance
+    if (panel.check.isOn(appliance.context.nowMs)) return checkView(panel)
     const lines = panel.page === Page.Home ? homeLines(appliance) : pageLines(panel)
     return { lines: lines.map(line => cut(line, columns)), led: ledOf(appliance), ...soundOf(appliance) }
+}
+
+function checkView(panel: Panel): View {
+    const { check, appliance } = panel
+    const { identity, nowMs } = appliance.context
+    const unused = check.used ? check.used.map((used, part) => (used ? "" : partNames[part])) : undefined
+    const lines = unused ? ["Self-test", "Press and turn", unused.join(" ")] : ["This one is meant", identity.id, ""]
+    lines.push(appliance.call.muted ? "MUTED" : "")
+    const led = unused || Math.floor(nowMs / 500) & 1 ? 0x404040 : 0
+    return { lines: lines.map(line => cut(line, columns)), led, sound: `check${check.startedMs}`, pitch: 880 }
 }
 
 function clockText(appliance: Appliance): string {
@@ -61,7 +72,7 @@ function homeLines(appliance: Appliance): string[] {
         case Phase.Unprovisioned:
             return [title, "Not set up yet", "Ask your operator", "to enrol this panel"]
         case Phase.Refused:
-            return [title, "Not accepted:", denialWords(link.denial), "Call your operator"]
+            return [title, "Not accepted:", wordsFor(`${link.denial}`, "wrong version"), "Call your operator"]
         case Phase.Connecting:
             return [title, "Connecting ...", "", pair("MENU status", microphone)]
         case Phase.Registering:
@@ -77,12 +88,7 @@ function homeLines(appliance: Appliance): string[] {
             return [title, titleOf(item), pair(from, microphone), "CALL joins MENU skip"]
         }
         case Phase.Joining:
-            return [
-                title,
-                call.title,
-                pair(call.isRejoining ? "Rejoining ..." : "Joining ...", microphone),
-                "MENU stops",
-            ]
+            return [title, call.title, pair(`${call.isRejoining ? "Rejoin" : "Join"}ing ...`, microphone), "MENU stops"]
         case Phase.InSession: {
             const people = call.speaker === "" ? `${call.people} in session` : `${call.people}: ${call.speaker}`
             const name = pair(call.title, call.isRecorded ? "REC" : "")
@@ -117,19 +123,13 @@ function nextText(appliance: Appliance): string {
     return `${timeOfDay(item.start, appliance.context.identity.zoneMinutes)} ${titleOf(item)}`
 }
 
-const verbs = `
-book=Booked
-cancel=Cancelled
-decline=Declined
-`
-
 function outcomeLines(appliance: Appliance, outcome: Outcome): string[] {
     const title = titleLine(appliance)
     const time = outcome.timeSeconds > 0 ? timeOfDay(outcome.timeSeconds, appliance.context.identity.zoneMinutes) : ""
     if (outcome.kind === "done")
-        return [title, lookUp(verbs, outcome.verb, "Session has ended"), time === "" ? "" : `for ${time}`, ""]
+        return [title, wordsFor(outcome.verb, "Session has ended"), time === "" ? "" : `for ${time}`, ""]
     const next = time === "" ? "" : `Free at ${time}`
-    const fix = outcome.kind === "expired" ? "Try again" : fixerWords(outcome.who)
+    const fix = outcome.kind === "expired" ? "Try again" : wordsFor(outcome.who, "Try again later")
     return [title, reasonWords(outcome.reason), next || fix, next ? fix : ""]
 }
 
@@ -205,44 +205,36 @@ function lineText(panel: Panel, line: number): string {
 
 function statusText(appliance: Appliance, line: number): string {
     const { context, link } = appliance
-    const identity = context.identity
-    switch (line) {
-        case 0:
-            return link.isAttached() ? `server ${link.serverId()}` : "no server"
-        case 1:
-            return link.server ? `delay ${Math.round(link.server.rttUs / 100) / 10} ms` : "no delay"
-        case 2:
-            return `id ${identity.id}`
-        case 3:
-            return link.isOnline ? "broker connected" : "broker not reached"
-        case 4:
-            return `boot ${identity.boot}`
-        default:
-            return `fw ${identity.firmware}`
-    }
+    const { id, boot, firmware } = context.identity
+    return [
+        link.isAttached() ? `server ${link.serverId()}` : "no server",
+        link.server ? `delay ${Math.round(link.server.rttUs / 100) / 10} ms` : "no delay",
+        clockStatus(context),
+        `id ${id}`,
+        link.isOnline ? "broker connected" : "broker not reached",
+        `boot ${boot}`,
+        `fw ${firmware}`,
+    ][line]
+}
+
+/** How wrong the clock can be. */
+function clockStatus({ clock, nowMs }: Context): string {
+    return clock.isKnown() ? `clock +-${clock.errorMs(nowMs)} ms` : "clock not known"
 }
 
 // ---- light and sound ----------------------------------------------------------------------------------------------------
 
 function ledOf(appliance: Appliance): number {
-    const { call, context } = appliance
-    switch (appliance.phase()) {
-        case Phase.Unprovisioned:
-            return 0x200020
-        case Phase.Refused:
-            return 0x400000
-        case Phase.Idle:
-            return call.muted ? 0x100400 : 0x001000
-        case Phase.Reminding:
-            return Math.floor(context.nowMs / 500) & 1 ? 0x201000 : 0x604000
-        case Phase.Joining:
-        case Phase.Leaving:
-            return 0x303000
-        case Phase.InSession:
-            return call.muted ? 0x800000 : 0x008000
-        default:
-            return 0x000020
-    }
+    const muted = appliance.call.muted
+    const isBright = Math.floor(appliance.context.nowMs / 500) & 1
+    return [
+        // Unprovisioned, Connecting, Refused, Registering, Choosing, Attaching
+        ...[0x200020, 0x000020, 0x400000, 0x000020, 0x000020, 0x000020],
+        // Idle, Reminding
+        ...[muted ? 0x100400 : 0x001000, isBright ? 0x201000 : 0x604000],
+        // Joining, InSession, Leaving
+        ...[0x303000, muted ? 0x800000 : 0x008000, 0x303000],
+    ][appliance.phase()]
 }
 
 function soundOf(appliance: Appliance): { sound: string; pitch: number } {

@@ -52,7 +52,8 @@ export function pair(left: string, right: string): string {
     return cut(cut(left, room - 1) + spaces, room) + right
 }
 
-const reasons = `
+/** Reasons, who can fix it, return codes of the broker, and what has come about; no code is in it twice. */
+const words = `
 not-allowed=Not allowed
 unknown-endpoint=Nobody of that name
 unknown-group=Nobody of that name
@@ -73,31 +74,24 @@ draining=Server is closing
 unsupported=Update is needed
 malformed=Update is needed
 expired=No answer
-`
-
-export function reasonWords(reason: string): string {
-    return lookUp(reasons, reason, "Not possible now")
-}
-
-const fixers = `
 you=Choose otherwise
 organiser=Ask the organiser
 operator=Call your operator
 maker=Call the maker
-`
-
-export function fixerWords(who: string): string {
-    return lookUp(fixers, who, "Try again later")
-}
-
-const denials = `
 2=unknown name
 4=wrong secret
 5=not enrolled
 128=no rights
+book=Booked
+cancel=Cancelled
+decline=Declined
 `
 
-/** Why the broker refuses the connection, by its return code. */
-export function denialWords(code: number): string {
-    return lookUp(denials, `${code}`, "wrong version")
+/** The words for a code, or `otherwise` for one that this firmware does not know. */
+export function wordsFor(code: string, otherwise: string): string {
+    return lookUp(words, code, otherwise)
+}
+
+export function reasonWords(reason: string): string {
+    return wordsFor(reason, "Not possible now")
 }

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import * as messages from "../../protocol/messages.ts"
+import { itemNote } from "../../protocol/notes.ts"
 import { problemWith, type Shape } from "../../protocol/shape.ts"
-import { doneNote, hasShape, itemNote, messageNote } from "../../src/appliance/answers.ts"
+import { doneNote, hasShape, messageNote } from "../../src/appliance/answers.ts"
 import { parseJson } from "../../src/mqtt/text.ts"
 
 /** A shape in the device's notation. */

@@ -31,7 +31,11 @@ export class World {
 
     constructor(kept: Partial<Kept> = {}, id = "board-a") {
         const identity = { id, boot: 7, board: "room-panel", firmware: "test", zoneMinutes: 0 }
-        this.appliance = new Appliance(identity, { agenda: [], muted: false, volume: 50, ...kept }, () => 0.5)
+        this.appliance = new Appliance(
+            identity,
+            { agenda: [], session: "", muted: false, volume: 50, ...kept },
+            () => 0.5,
+        )
         this.panel = new Panel(this.appliance)
         this.appliance.context.nowMs = this.nowMs
         this.answers = {

@@ -50,7 +50,7 @@ export function testWithBroker({ name, skip, start, wrongSecret }: SuiteBroker):
         }
         const tell = (verb: string, payload: string | Buffer = "") =>
             group.publish(`${root}/in/group/${verb}`, payload, { qos: 1 })
-        /** received, published, refused, reconnects, dropped, failures */
+        /** received, published, refused, reconnects, dropped */
         const counters = async (of: TestBoard): Promise<number[]> => {
             const line = of.line(/^@ counters/)
             await tell("tell")
@@ -138,7 +138,6 @@ export function testWithBroker({ name, skip, start, wrongSecret }: SuiteBroker):
             await tell("parse", `${"[".repeat(1000)}`)
             await tell("echo", "still here")
             assert.equal((await group.next(`${root}/out/group/echo`)).payload.toString(), "still here")
-            assert.equal((await counters(up))[5], 3)
             assert.deepEqual(up.panics, [])
         })
 

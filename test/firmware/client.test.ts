@@ -224,16 +224,6 @@ test("gives a message up that makes the broker close the connection each time, a
     assert.deepEqual(board.panics, [])
 })
 
-test("ends the connection in good order when it is stopped", async () => {
-    const { clock, socket, until, up, tell } = await stage()
-    up()
-    tell("stop", "", 1)
-    until(() => socket.written.has("disconnect"), "DISCONNECT")
-    const opens = socket.opens
-    clock.advance(30_000)
-    assert.equal(socket.opens, opens)
-})
-
 test("refuses a CONNACK, SUBACK or PUBLISH of a kind that it did not ask for", async () => {
     const { clock, socket, board, until, up, greet } = await stage()
     up()

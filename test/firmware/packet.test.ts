@@ -7,8 +7,8 @@ import { test } from "node:test"
 import mqttPacket from "mqtt-packet"
 import {
     encodeConnect,
-    encodeDisconnect,
-    encodePingReq,
+    encodeGoodbye,
+    encodePing,
     encodePubAck,
     encodePublish,
     encodeSubscribe,
@@ -78,8 +78,8 @@ test("writes the small packets as others read them", () => {
     assert.equal(subscribe.messageId, 258)
     assert.equal(subscribe.subscriptions[0].topic, "a/#")
     assert.equal(subscribe.subscriptions[0].qos, 1)
-    assert.equal(read(encodePingReq()).cmd, "pingreq")
-    assert.equal(read(encodeDisconnect()).cmd, "disconnect")
+    assert.equal(read(encodePing()).cmd, "pingreq")
+    assert.equal(read(encodeGoodbye()).cmd, "disconnect")
 })
 
 test("reads what others write, however it is cut into pieces, and skips what is too long", () => {

@@ -5,7 +5,6 @@
 
 import * as ds from "@devicescript/core"
 import { MqttClient } from "../../../src/mqtt/client"
-import { Fate } from "../../../src/mqtt/outbox"
 import { isUtf8, parseJson } from "../../../src/mqtt/text"
 
 const id = "board-t"
@@ -26,12 +25,18 @@ const client = new MqttClient({
     inboxBytes: 6144,
 })
 
+/** Messages that the client has taken. Their acknowledgements come in their order. */
+let taken = 0
+
 /** Until the broker has acknowledged it, however many reconnects later: true. False when it is not taken or given up. */
 async function publish(topic: string, payload: string | Buffer, retain: boolean): Promise<boolean> {
-    const item = client.publish(topic, payload, retain)
-    if (!item) return false
-    while (item.fate() === Fate.Open) await ds.sleep(1)
-    return item.fate() === Fate.Done
+    if (!client.publish(topic, payload, retain)) return false
+    taken++
+    const ticket = taken
+    const { outbox } = client
+    const droppedBefore = outbox.dropped
+    while (outbox.published + outbox.dropped < ticket) await ds.sleep(1)
+    return outbox.dropped === droppedBefore
 }
 
 let births = 0
@@ -64,8 +69,8 @@ async function count(many: number) {
 }
 
 function tell() {
-    const c = client.counters()
-    console.log("@ counters", c.received, c.published, c.refused, c.reconnects, c.dropped, client.failures)
+    const { received, outbox, refused, reconnects } = client
+    console.log("@ counters", received, outbox.published, refused, reconnects, outbox.dropped)
 }
 
 /** Every text in `value`, joined. */
@@ -91,7 +96,7 @@ client.onMessage = async (topic, payload) => {
         if (!sent) console.log("@ lost")
     } else if (verb === "queue") {
         // Without waiting for the acknowledgement: uses the window of eight.
-        client.publish(root + "out/group/echo", payload, false)
+        if (client.publish(root + "out/group/echo", payload, false)) taken++
     } else if (verb === "slow") {
         await ds.sleep(30)
         console.log("@ slow", isUtf8(payload) ? payload.toString() : "?")
@@ -106,8 +111,6 @@ client.onMessage = async (topic, payload) => {
         console.log("@ parsed", typeof value, join(value))
     } else if (verb === "tell") {
         tell()
-    } else if (verb === "stop") {
-        client.stop.start()
     }
 }
 
