@@ -63,7 +63,7 @@ export function status(call: Call): Promise<Outcome<Answer>> {
         const text = async (register: number) => (await link.read(service, register))?.toString("utf8") ?? ""
         const manager = link.services(jacdac.SRV_DEVICE_SCRIPT_MANAGER)[0]
         const sha256 = await link.read(manager, jacdac.DeviceScriptManagerReg.ProgramSha256)
-        const radio = link.services(jacdac.SRV_WIFI)[0]
+        const radio = await link.service(jacdac.SRV_WIFI)
         const value = {
             port: link.path,
             shared: link.shared,
@@ -131,10 +131,10 @@ export function identify(call: Call): Promise<Outcome<Answer>> {
     return withBoard(call, async link => {
         const service = await link.service(applianceClass)
         if (!service) return noAppliance(link)
-        const heard = await link.command(service, applianceCodes.commands.identify, Buffer.alloc(0), true)
-        if (!heard) return noAppliance(link)
+        await link.command(service, applianceCodes.commands.identify)
         const identity = readIdentity(await link.read(service, applianceCodes.registers.identity))
-        return success({ value: { identity: identity ?? null }, text: `${identity?.id || "it"} blinks for 10 s` })
+        if (!identity) return noAppliance(link)
+        return success({ value: { identity }, text: `${identity.id || "it"} blinks for 10 s` })
     })
 }
 

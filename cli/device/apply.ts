@@ -5,8 +5,9 @@
  * Owns the order (Wi-Fi, then identity and broker, then the rest) and what is told of differences. Never shows a secret.
  */
 
+import type { JDService } from "../../node_modules/jacdac-ts/dist/types/src/jacdac.js"
 import { failure, type Outcome, success } from "../outcome.ts"
-import { applianceCodes, readPhase, type TrialName, trialNames } from "./appliance-service.ts"
+import { applianceCodes, type TrialName, trialNames } from "./appliance-service.ts"
 import { applianceClass, type BoardLink } from "./board-link.ts"
 import { brokerText, type DeviceConfig, type WifiNetwork } from "./config.ts"
 import { forgetNetworks, lookAtRadio, radioOf, tryNetwork } from "./radio.ts"
@@ -38,6 +39,9 @@ export interface ApplyOptions {
 /** The firmware gives itself 30 s; it restarts before and after. */
 const trialMs = 45_000
 const lookAgainMs = 300
+/** The program ends within a moment and is back after a second. */
+const restartMs = 3000
+const commandAttempts = 2
 
 export async function differences(
     link: BoardLink,
@@ -167,12 +171,7 @@ async function tryIdentity(
         const written = await store.write(key, value)
         if (!written.ok) return written
     }
-    if (!(await link.command(service, applianceCodes.commands.trySettings, Buffer.alloc(0), true)))
-        return failure("timeout", "no-answer", "the board does not answer", {
-            who: "you",
-            next: "parley device doctor",
-        })
-    const outcome = await trialOutcome(link)
+    const outcome = (await beginTrial(link, service)) ? await trialOutcome(link) : undefined
     if (outcome === "accepted") return success(outcome)
     if (outcome === undefined)
         return failure("timeout", "no-answer", `the board does not tell what came of the trial`, {
@@ -190,16 +189,27 @@ async function tryIdentity(
     })
 }
 
+/** Whether the program has restarted into the trial. Commands to it are not acknowledged: one that is lost is sent again. */
+async function beginTrial(link: BoardLink, service: JDService): Promise<boolean> {
+    for (let attempt = 0; attempt < commandAttempts; attempt++) {
+        await link.command(service, applianceCodes.commands.trySettings)
+        const endMs = performance.now() + restartMs
+        while (performance.now() < endMs && !link.ended) {
+            const outcome = await readTrial(link)
+            // It does not answer while it restarts.
+            if (outcome === undefined || outcome === "trying") return true
+            await new Promise(resolve => setTimeout(resolve, lookAgainMs))
+        }
+    }
+    return false
+}
+
 async function trialOutcome(link: BoardLink): Promise<TrialName | undefined> {
     const endMs = performance.now() + trialMs
-    let hasRestarted = false
     while (performance.now() < endMs && !link.ended) {
         await new Promise(resolve => setTimeout(resolve, lookAgainMs))
         const outcome = await readTrial(link)
-        // Until the restart the register still tells of the trial before.
-        hasRestarted ||= outcome === undefined || outcome === "trying"
-        const isRunning = (await readPhase(link, await link.service(applianceClass))) !== undefined
-        if (hasRestarted && isRunning && outcome !== undefined && outcome !== "trying") return outcome
+        if (outcome !== undefined && outcome !== "trying") return outcome
     }
     return undefined
 }

@@ -176,7 +176,8 @@ export class BoardLink {
                 if ((packet.serviceCommand & eventFlag) !== 0 && codes.includes(code))
                     settle({ code, data: Buffer.from(packet.data) })
             })
-            const timer = setTimeout(() => settle(undefined), limitMs)
+            // Whoever has found out otherwise does not wait for it.
+            const timer = setTimeout(() => settle(undefined), limitMs).unref()
         })
     }
 

@@ -20,7 +20,7 @@ export async function gatherEvidence(link: BoardLink, limitMs = settleMs): Promi
     const machine = await link.machine()
     const manager = link.services(jacdac.SRV_DEVICE_SCRIPT_MANAGER)[0]
     const service = machine ? await link.service(applianceClass) : undefined
-    const radio = link.services(jacdac.SRV_WIFI)[0]
+    const radio = machine ? await link.service(jacdac.SRV_WIFI) : undefined
     const isRunning = await link.read(manager, running)
     const wifi = async (withScan: boolean) => (radio ? await lookAtRadio(link, radio, withScan) : undefined)
     const look = async () => ({

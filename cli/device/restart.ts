@@ -96,7 +96,7 @@ export async function factoryReset(link: BoardLink): Promise<Outcome<{ phase: Ph
     const isForgotten = radio === undefined || (await forgetNetworks(link, radio))
     const magic = Buffer.alloc(4)
     magic.writeUInt32LE(resetMagic)
-    await link.command(service, applianceCodes.commands.factoryReset, magic, true)
+    await link.command(service, applianceCodes.commands.factoryReset, magic)
     const phase = await until(link, async () => {
         const now = await readPhase(link, link.services(applianceClass)[0])
         return now === "unprovisioned" ? now : undefined

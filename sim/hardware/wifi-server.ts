@@ -39,8 +39,9 @@ export function createWifiServer({ wifi, ipAddress, hardwareAddress }: WifiServe
             })
             this.addCommand(WifiCmd.ForgetAllNetworks, () => wifi.store(undefined))
             this.addCommand(WifiCmd.Scan, () => this.scanned())
-            this.addCommand(WifiCmd.LastScanResults, packet => this.tellHeard(packet))
-            this.addCommand(WifiCmd.ListKnownNetworks, packet => this.tellStored(packet))
+            // Who asked may be gone before all is told.
+            this.addCommand(WifiCmd.LastScanResults, packet => void this.tellHeard(packet).catch(() => {}))
+            this.addCommand(WifiCmd.ListKnownNetworks, packet => void this.tellStored(packet).catch(() => {}))
             this.addCommand(WifiCmd.Reconnect, () => {
                 this.follow()
                 this.tellFailure()
