@@ -38,6 +38,8 @@ export interface Evidence {
     health: Health | undefined
     identity: Identity | undefined
     wifi: WifiEvidence | undefined
+    /** The time of day on its screen, and here at its zone ("14:05"); undefined when its screen shows none. */
+    shownTime: { shown: string; here: string } | undefined
     /** Settings in flash: what is there, never a secret. */
     provisioned: { id: boolean; secret: boolean; broker: Broker | undefined }
 }
@@ -78,6 +80,8 @@ export interface Diagnosis {
 
 /** A server's time is taken only with this bound of its error; sessions begin by it. */
 const clockErrorMaxMs = 2000
+/** The screen shows minutes, and is drawn now and then. */
+const minutesApartMax = 2
 const damagedShareMax = 0.2
 const damagedMin = 20
 
@@ -233,8 +237,15 @@ function judgeRegistration({ phase, health }: Evidence): Fault | undefined {
     )
 }
 
-function judgeClock({ health }: Evidence): Fault | undefined {
+function judgeClock({ health, shownTime }: Evidence): Fault | undefined {
     if (!health) return undefined
+    if (shownTime && minutesApart(shownTime.shown, shownTime.here) > minutesApartMax)
+        return fault(
+            "clock-wrong",
+            `its screen shows ${shownTime.shown}, and here it is ${shownTime.here} in its zone`,
+            "set the clock of the group server's machine; the zone: parley device config set zoneMinutes",
+            "operator",
+        )
     const { clockErrorMs } = health
     if (clockErrorMs === undefined)
         return fault("clock-unknown", "the appliance does not know the time", "look at the group server", "operator")
@@ -245,6 +256,13 @@ function judgeClock({ health }: Evidence): Fault | undefined {
         "look at the network between the board and the group server",
         "operator",
     )
+}
+
+/** Of two times of day, over midnight too. */
+function minutesApart(a: string, b: string): number {
+    const minutes = (text: string) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3))
+    const apart = Math.abs(minutes(a) - minutes(b))
+    return Math.min(apart, 1440 - apart)
 }
 
 function judgeRoutingServer({ phase, health }: Evidence): Fault | undefined {
