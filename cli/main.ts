@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander"
 import { addBoardCommands } from "./commands/board.ts"
 import { addCompletionCommand } from "./commands/completion.ts"
 import { addDemoCommand } from "./commands/demo.ts"
+import { addDeviceCommands } from "./commands/device.ts"
 import { addDirectoryCommands } from "./commands/directory.ts"
 import { addLegCommands } from "./commands/leg.ts"
 import { addLinkCommands } from "./commands/link.ts"
@@ -32,6 +33,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
     addSystemCommands(shell)
     addDemoCommand(shell)
     addBoardCommands(shell)
+    addDeviceCommands(shell)
     addSessionCommands(shell)
     addLegCommands(shell)
     addReservationCommands(shell)

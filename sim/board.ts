@@ -11,6 +11,7 @@ import { BoardEvents, type BoardHappening } from "./events.ts"
 import { type Counters, FirmwareWatch, type Phase } from "./hardware/firmware-watch.ts"
 import { type ButtonName, type Display, Hardware, screenColumns, screenRows } from "./hardware/hardware.ts"
 import type { MediaEngine } from "./media-engine/interface.ts"
+import { BoardSerial } from "./serial/board-serial.ts"
 import { FileFlash, type Flash, MemoryFlash } from "./vm/flash.ts"
 import type { HeapPicture, HeapUse } from "./vm/heap.ts"
 import { type LogLine, LogRing } from "./vm/log.ts"
@@ -104,6 +105,8 @@ export class Board {
     readonly wifi = new Wifi()
     readonly log: LogRing
     readonly media: MediaEngine | undefined
+    /** The USB port: whoever plugs a stream into it is on the board's bus. */
+    readonly serial: BoardSerial
     readonly #options: BoardOptions
     readonly #clock: Clock
     readonly #flash: Flash
@@ -136,6 +139,10 @@ export class Board {
             clock: this.#clock,
             onFrame: frame => this.#machine?.receive(frame),
             onPhase: (phase, atMs) => this.#onPhase(phase, atMs),
+        })
+        this.serial = new BoardSerial(frame => {
+            this.#machine?.receive(frame)
+            this.#hardware?.receive(frame)
         })
         this.wifi.onChange(() => this.#emit({ type: "wifi", ...this.wifi.state }))
     }
@@ -176,7 +183,10 @@ export class Board {
             ipAddress: this.#options.ipAddress,
             services: this.#options.services,
             media: this.media?.server,
-            onFrame: frame => this.#machine?.receive(frame),
+            onFrame: frame => {
+                this.serial.frame(frame)
+                this.#machine?.receive(frame)
+            },
             onEvent: event => this.#emit(event),
         })
         await this.#boot(epoch)
@@ -193,6 +203,7 @@ export class Board {
         this.#hardware?.stop()
         this.#hardware = undefined
         this.#watch.reset()
+        this.serial.reset()
         void this.media?.stop()
         this.#emit({ type: "power", on: false })
     }
@@ -303,6 +314,7 @@ export class Board {
 
     async #boot(epoch: number): Promise<void> {
         this.#watch.reset()
+        this.serial.reset()
         const machine = await Machine.create({
             clock: this.#clock,
             deviceId: machineId(this.id),
@@ -319,6 +331,7 @@ export class Board {
                 // In the middle of a turn, where what the turn needs most is not collected yet.
                 if (this.#options.measureHeap) this.#measureHeap()
                 for (const listener of this.#listeners) listener(frame)
+                this.serial.frame(frame)
                 this.#watch.receive(frame)
                 this.#hardware?.receive(frame)
             },
@@ -374,6 +387,7 @@ export class Board {
 
     #say(line: string): void {
         this.log.add(line)
+        this.serial.log(line)
         this.#emit({ type: "log", line })
     }
 

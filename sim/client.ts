@@ -92,6 +92,11 @@ export class SimClient {
         return this.#call("POST", path(id, "wifi"), change)
     }
 
+    /** Plugs a cable into the serial port, or pulls it; where the port is to be opened, null when it is not plugged in. */
+    serial(id: string, plugged: boolean): Promise<SimResult<{ path: string | null }>> {
+        return this.#call("POST", path(id, "serial"), { plugged })
+    }
+
     media(id: string, change: MediaChange): Promise<SimResult<{ atMs: number; durationMs?: number }>> {
         return this.#call("POST", path(id, "media"), change)
     }

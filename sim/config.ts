@@ -39,6 +39,8 @@ export const BoardConfig = Type.Object(
         speaker: Type.Optional(Type.String({ minLength: 1 })),
         /** Minutes east of UTC, for the times on the screen. */
         zoneMinutes: Type.Optional(Type.Integer({ minimum: -1440, maximum: 1440 })),
+        /** Path at which the board's serial port appears, relative to the configuration; absent: not plugged in at first. */
+        serial: Type.Optional(Type.String({ minLength: 1 })),
         /** False: the board waits for `power on`. */
         powered: Type.Optional(Type.Boolean()),
     },
@@ -134,6 +136,7 @@ function withAbsolutePaths(config: SimConfig, folder: string): SimConfig {
         boards: config.boards.map(board => ({
             ...board,
             flash: absolute(board.flash),
+            serial: absolute(board.serial),
             microphone: absolute(board.microphone),
             speaker: absolute(board.speaker),
         })),

@@ -67,6 +67,7 @@ const Media = Type.Object(
     },
     closed,
 )
+const Serial = Type.Object({ plugged: Type.Boolean() }, closed)
 const EventsQuery = Type.Object({
     board: Type.Optional(Type.String({ maxLength: 24 })),
     types: Type.Optional(Type.String()),
@@ -142,6 +143,17 @@ export async function startControl({ simulation, host, port, tokenFile }: Contro
             if (body.action === "cycle") await board.powerCycle()
             if (body.action === "reset") await board.reset()
             return board.status()
+        }),
+    )
+
+    app.post("/v1/boards/:id/serial", { schema: { params: Params, body: Serial } }, ({ params, body }, reply) =>
+        withBoard(params.id, reply, async board => {
+            if (!body.plugged) {
+                await simulation.unplugSerial(board)
+                return { path: null }
+            }
+            const plugged = await simulation.plugSerial(board)
+            return plugged.ok ? plugged.value : problem(reply, 422, plugged.code, plugged.what, plugged.who)
         }),
     )
 

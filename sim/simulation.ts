@@ -4,12 +4,15 @@
  */
 
 import { readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import type { Outcome } from "../media/outcome.ts"
 import { Board } from "./board.ts"
 import { type Clock, realClock } from "./clock.ts"
 import type { BoardConfig, SimConfig } from "./config.ts"
 import { BoardEvents } from "./events.ts"
 import { createMediaEngine } from "./media-engine/index.ts"
+import { openPty, type Pty, type PtyRefusal } from "./serial/pty.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 export const defaultFirmware = `${root}.build/firmware/room-panel.devs`
@@ -20,6 +23,8 @@ export class Simulation {
     readonly boards = new Map<string, Board>()
     readonly events = new BoardEvents()
     readonly clock: Clock
+    readonly #ports = new Map<string, Promise<Outcome<Pty, PtyRefusal>>>()
+    readonly #portPaths = new Map<string, string>()
 
     private constructor(clock: Clock) {
         this.clock = clock
@@ -30,8 +35,11 @@ export class Simulation {
         const simulation = new Simulation(clock)
         const bytecode = readBuilt(config.firmware ?? defaultFirmware, "the firmware")
         const services = readServices()
-        for (const board of config.boards)
+        const folder = join(dirname(config.control.tokenFile), "serial")
+        for (const board of config.boards) {
             simulation.boards.set(board.id, await simulation.#make(board, config, bytecode, services))
+            simulation.#portPaths.set(board.id, board.serial ?? join(folder, board.id))
+        }
         return simulation
     }
 
@@ -85,13 +93,46 @@ export class Simulation {
 
     /** Switches on what is not configured to wait. */
     async start(config: SimConfig): Promise<void> {
+        for (const { id, serial } of config.boards) {
+            const plugged = serial === undefined ? undefined : await this.plugSerial(this.boards.get(id)!)
+            if (plugged && !plugged.ok) throw new Error(`board ${id}: ${plugged.what}`)
+        }
         const powered = config.boards.filter(board => board.powered !== false)
         await Promise.all(powered.map(board => this.boards.get(board.id)!.powerOn()))
+    }
+
+    /** Plugs a cable into the board's serial port, if there is none; the path at which a host opens it. */
+    async plugSerial(board: Board): Promise<Outcome<{ path: string }, PtyRefusal>> {
+        const path = this.#portPaths.get(board.id)!
+        const present = this.#ports.get(board.id)
+        const opening = present ?? openPty(path)
+        this.#ports.set(board.id, opening)
+        const opened = await opening
+        if (!opened.ok) {
+            this.#ports.delete(board.id)
+            return opened
+        }
+        if (present) return { ok: true, value: { path } }
+        board.serial.plug(opened.value.stream)
+        // Somebody may have ended the program that makes the port.
+        opened.value.stream.once("close", () => {
+            if (this.#ports.get(board.id) === opening) this.#ports.delete(board.id)
+        })
+        return { ok: true, value: { path } }
+    }
+
+    /** Pulls the cable. */
+    async unplugSerial(board: Board): Promise<void> {
+        const opened = await this.#ports.get(board.id)
+        this.#ports.delete(board.id)
+        board.serial.unplug()
+        if (opened?.ok) await opened.value.unplug()
     }
 
     /** Power off for all; resolves when recordings are complete. */
     async stop(): Promise<void> {
         for (const board of this.boards.values()) board.powerOff()
+        await Promise.all([...this.boards.values()].map(board => this.unplugSerial(board)))
         await Promise.all([...this.boards.values()].map(board => board.media?.stop()))
     }
 }

@@ -44,6 +44,12 @@ export function addBoardCommands(shell: Shell): void {
         run: wifi,
     })
     shell.verb(board, {
+        name: "serial <board> [state]",
+        about: "plug a cable into the serial port (or: unplug), and say where it is opened",
+        examples: ["parley device status --port $(parley board serial board-a)", "parley board serial board-a unplug"],
+        run: serial,
+    })
+    shell.verb(board, {
         name: "media <board>",
         about: "sound: what the microphone hears, where the speaker is recorded",
         options: [
@@ -165,6 +171,15 @@ function wifi(call: Call): Promise<Outcome<Answer>> {
             value: changed.value,
             text: `Wi-Fi ${up ? "on" : "off"}, loss ${lossPercent} %, delay ${delayMs} ms`,
         })
+    })
+}
+
+function serial(call: Call): Promise<Outcome<Answer>> {
+    const state = call.words[1] || "plug"
+    if (state !== "plug" && state !== "unplug") return Promise.resolve(usage(`serial: plug or unplug, not "${state}"`))
+    return withSim(call, async (sim, board) => {
+        const changed = fromSim(await sim.serial(board, state === "plug"))
+        return changed.ok ? success({ value: changed.value, text: changed.value.path ?? "unplugged" }) : changed
     })
 }
 

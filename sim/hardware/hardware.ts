@@ -112,8 +112,9 @@ export class Hardware {
             { deviceId },
         )
         this.#bridge = jacdac.createProxyBridge(frame => {
-            // The bus itself is no part of the board.
-            if (Buffer.from(frame).toString("hex", 4, 12) === deviceId) options.onFrame(frame)
+            // The bus itself is no part of the board; a pipe goes to the device that has opened it.
+            const isOwn = Buffer.from(frame).toString("hex", 4, 12) === deviceId
+            if (isOwn || frame[13] === jacdac.JD_SERVICE_INDEX_PIPE) options.onFrame(frame)
         })
         this.#bus.addBridge(this.#bridge)
         this.#bus.addServiceProvider(this.#provider)
@@ -137,7 +138,8 @@ export class Hardware {
         // Reports of the firmware's own services are nothing to hardware; not looking at them saves half of the work.
         const isCommand = (frame[3] & 1) !== 0
         const isLarge = frame[2] === 0xff
-        if (isCommand || isLarge) this.#bridge.receiveFrameOrPacket(frame)
+        const isAcknowledgement = frame[13] === jacdac.JD_SERVICE_INDEX_CRC_ACK
+        if (isCommand || isLarge || isAcknowledgement) this.#bridge.receiveFrameOrPacket(frame)
     }
 
     /** Presses a button now and lets it go after `holdMs`; the time of the press. */

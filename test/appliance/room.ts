@@ -77,7 +77,10 @@ export class Room {
     }
 
     /** Without power yet. */
-    static async create(settings: Record<string, string | number | undefined> = {}): Promise<Room> {
+    static async create(
+        settings: Record<string, string | number | undefined> = {},
+        { withMedia = true } = {},
+    ): Promise<Room> {
         const room = new Room()
         room.#enrolled = enrolParties({ "board-a": "ep", group: "group", "rs-near": "rs", "rs-far": "rs" })
         room.#broker = await startEmbeddedBroker(room.#enrolled.dir)
@@ -100,7 +103,7 @@ export class Room {
             ipAddress,
             bytecode: readFileSync(compiled.devsFile),
             services,
-            media: room.media,
+            media: withMedia ? room.media : undefined,
             settings: {
                 "p.id": room.id,
                 "p.secret": room.#enrolled.secrets["board-a"],

@@ -134,6 +134,17 @@ const proofs: Record<string, Proof> = {
             return broken === 0 ? "" : "as told above"
         },
     },
+    doctor: {
+        what: "parley device doctor names what is wrong with a board over its serial port, in 95 of 100 cases",
+        count: 36,
+        async run(cases, seed, progress) {
+            const { proveDoctor } = await import("./doctor.ts")
+            return { ...(await proveDoctor({ cases, seed, progress })) }
+        },
+        wrong({ doctorCases, doctorRight }) {
+            return doctorRight >= 0.95 * doctorCases ? "" : `${doctorCases - doctorRight} of ${doctorCases} are wrong`
+        },
+    },
     fuzz: {
         what: "hostile byte streams and messages do not bring the firmware down",
         count: 100_000,
