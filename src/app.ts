@@ -1,6 +1,6 @@
 /**
- * Entry of the appliance `room-panel`: one program for the board and for the simulator. On the board it starts the
- * servers on the pins; in the simulator the same roles find the simulated hardware.
+ * The appliance without its hardware: knows roles only. An entry in `boards/` gives it the parts of one board; the same
+ * program in the simulator finds simulated ones (`simulatedParts`).
  */
 
 import * as ds from "@devicescript/core"
@@ -8,29 +8,26 @@ import { limits } from "../protocol/limits"
 import { inboxFilter, stateTopic } from "../protocol/topics"
 import { Appliance } from "./appliance/appliance"
 import { type Roles, Runner } from "./appliance/runner"
-import { boardRoles } from "./board"
 import { MqttClient } from "./mqtt/client"
 import { Panel } from "./panel/panel"
 import { countBoot, readKept, readProvisioning, readZoneMinutes } from "./settings"
 
-// Roles are bound in the order of their names; services of one kind stand on the hardware in the same order.
-const media = new ds.MediaEngine("media")
-const screen = new ds.CharacterScreen("screen")
-const roles: Roles = ds.isSimulator()
-    ? {
-          buzzer: new ds.Buzzer("buzzer"),
-          call: new ds.Button("call"),
-          knob: new ds.RotaryEncoder("knob"),
-          led: new ds.Led("led"),
-          media,
-          menu: new ds.Button("menu"),
-          mute: new ds.Button("mute"),
-          screen,
-      }
-    : boardRoles(screen, media)
+/** Simulated hardware. Roles are bound in the order of their names; services of one kind stand there in the same order. */
+export function simulatedParts(): Roles {
+    return {
+        buzzer: new ds.Buzzer("buzzer"),
+        call: new ds.Button("call"),
+        knob: new ds.RotaryEncoder("knob"),
+        led: new ds.Led("led"),
+        media: new ds.MediaEngine("media"),
+        menu: new ds.Button("menu"),
+        mute: new ds.Button("mute"),
+        screen: new ds.CharacterScreen("screen"),
+    }
+}
 
-/** A function, because what a program has at its top stays in memory for ever. */
-async function start(): Promise<void> {
+/** `board` is the name that the appliance tells the group server. */
+export async function startAppliance(board: string, roles: Roles): Promise<void> {
     const provisioning = await readProvisioning()
     const boot = await countBoot()
     const version = ds._dcfgString("@version")
@@ -38,7 +35,7 @@ async function start(): Promise<void> {
         {
             id: provisioning.id,
             boot,
-            board: "room-panel",
+            board,
             firmware: version ? version.slice(0, 16) : "unknown",
             zoneMinutes: await readZoneMinutes(),
         },
@@ -63,5 +60,3 @@ async function start(): Promise<void> {
     new Runner(appliance, new Panel(appliance), client, roles).start()
     if (provisioning.id !== "") client.start()
 }
-
-await start()
