@@ -25,7 +25,7 @@ function boardParts(lcd: Lcd): Roles {
 }
 
 async function startLcd(): Promise<Lcd> {
-    const lcd = new Lcd({ cs: pins.LCD_SELECT, dc: pins.LCD_COMMAND, spi: spi })
+    const lcd = new Lcd({ cs: pins.LCD_CS, dc: pins.LCD_DC, spi: spi })
     if (!ds.isSimulator()) {
         spi.configure({ mosi: pins.LCD_DATA, sck: pins.LCD_CLOCK, hz: displayHz })
         // This panel resets while the pin is high.
