@@ -7,6 +7,7 @@ import { addBoardCommands } from "./commands/board.ts"
 import { addCompletionCommand } from "./commands/completion.ts"
 import { addDemoCommand } from "./commands/demo.ts"
 import { addDirectoryCommands } from "./commands/directory.ts"
+import { addFactoryCommands } from "./commands/factory.ts"
 import { addLinkCommands } from "./commands/link.ts"
 import { addStaticNeighbourCommands } from "./commands/neighbours.ts"
 import { addPolicyCommands } from "./commands/policy.ts"
@@ -33,6 +34,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
     addBoardCommands(shell)
     addSessionCommands(shell)
     addReservationCommands(shell)
+    addFactoryCommands(shell)
     addDirectoryCommands(shell)
     addPolicyCommands(shell)
     addStaticNeighbourCommands(shell, addNeighboursCommand(shell))

@@ -4,8 +4,8 @@
  */
 
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
-import { dirname, join, resolve } from "node:path"
+import { existsSync, readFileSync, statSync } from "node:fs"
+import { join, resolve } from "node:path"
 import { compileEntry, describeProblems } from "../../build/firmware.ts"
 import { readManifest } from "../../build/manifest.ts"
 import { MemoryFlash } from "../../sim/vm/flash.ts"
@@ -99,12 +99,4 @@ export function webToolsManifest(board: FactoryBoard, version: string, path: str
 
 export function hashOf(bytes: Uint8Array): string {
     return createHash("sha256").update(bytes).digest("hex")
-}
-
-/** Beside it, and renamed over it: never half a file under its name. */
-export function writeWhole(path: string, content: Uint8Array | string, mode = 0o600): void {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    const temporary = `${path}.${process.pid}.tmp`
-    writeFileSync(temporary, content, { mode })
-    renameSync(temporary, path)
 }
