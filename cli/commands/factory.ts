@@ -4,12 +4,13 @@
  */
 import { readFileSync } from "node:fs"
 import { basename, join, resolve } from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
 import type { Unit } from "../factory/batch.ts"
 import { failure, messageOf, type Outcome, success, usage } from "../outcome.ts"
 import { table } from "../output.ts"
 import type { Settings } from "../settings.ts"
 import type { Answer, Call, Shell } from "../shell.ts"
-import { groupOf } from "../system/group.ts"
+import { fromGroup, groupOf } from "../system/group.ts"
 import { findRun } from "../system/run-file.ts"
 
 const listBytesMax = 4 * 1024 * 1024
@@ -37,6 +38,22 @@ export function addFactoryCommands(shell: Shell): void {
         ],
         examples: ["parley factory enrol units.csv --broker broker.example.org:1883"],
         run: enrol,
+    })
+    shell.verb(factory, {
+        name: "flash <unit>",
+        about: "builds the image of a unit, writes it over a serial cable, and has the chip say what it then holds",
+        options: [
+            ["--port <path>", "the serial port"],
+            ["--baud <rate>", "for the data (default 460800)"],
+            ["--base <path>", "base firmware, a file or a folder (default: firmware/ in the state folder)"],
+        ],
+        examples: ["parley factory flash .parley/factory/units/units/room-panel-0123456789.json --port /dev/ttyACM0"],
+        run: flash,
+    })
+    shell.verb(factory, {
+        name: "verify <unit>",
+        about: "waits until a unit is registered (--wait), as the board that it is; else says how far it came",
+        run: verify,
     })
 }
 
@@ -134,6 +151,77 @@ async function enrol({ settings, flags, words, output }: Call): Promise<Outcome<
     ]
     const value = { folder, result, units: count, enrolled, now, refused }
     return success({ value, text: text.join("\n"), ...(refused.length > 0 && { exit: "failed" as const }) })
+}
+
+async function flash({ settings, flags, words, output }: Call): Promise<Outcome<Answer>> {
+    const { readUnit, settingsOf } = await import("../factory/batch.ts")
+    const { factoryBoards } = await import("../factory/boards.ts")
+    const { buildImage, compiledProgram, findBase } = await import("../factory/build.ts")
+    const { flashImage } = await import("../factory/flash.ts")
+    const unit = readUnit(resolve(words[0]))
+    if (!unit.ok) return unit
+    if (typeof flags.port !== "string") return usage("--port PATH is needed: the serial port of the board")
+    const baud = Number(flags.baud ?? 460_800)
+    if (!Number.isInteger(baud) || baud < 9600 || baud > 3_000_000)
+        return usage(`--baud: a whole number from 9600 to 3000000 is needed, not "${flags.baud}"`)
+    const boards = await factoryBoards([unit.value.board])
+    if (!boards.ok) return boards
+    const [board] = boards.value
+    const base = findBase(board, String(flags.base ?? ""), baseFolder(settings))
+    if (!base.ok) return base
+    const program = await compiledProgram(board)
+    if (!program.ok) return program
+    const image = await buildImage(board, base.value, program.value, settingsOf(unit.value))
+    if (!image.ok) return image
+    const flashed = await flashImage({
+        board,
+        image: image.value.bytes,
+        path: flags.port,
+        baud,
+        progress: line => output.progress(line),
+    })
+    if (!flashed.ok) return flashed
+    const { chip, bytes, md5 } = flashed.value
+    return success({
+        value: { unit: unit.value.id, chip, bytes, md5 },
+        text: `${unit.value.id}: ${bytes} bytes are in the ${chip}, read back as ${md5}`,
+    })
+}
+
+const lookAgainMs = 500
+
+async function verify({ settings, words }: Call): Promise<Outcome<Answer>> {
+    const { readUnit } = await import("../factory/batch.ts")
+    const unit = readUnit(resolve(words[0]))
+    if (!unit.ok) return unit
+    const { id, board } = unit.value
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const endMs = Date.now() + settings.waitMs
+    for (;;) {
+        const found = fromGroup(await group.value.getEndpoint(id))
+        if (!found.ok) return found
+        const { online, board: told, firmware, boot } = found.value
+        if (online && told !== "") {
+            if (told !== board)
+                return failure("failed", "wrong-board", `${id} registers as a ${told}, and it is to be a ${board}`, {
+                    who: "maker",
+                    next: "flash it with the image of its unit",
+                })
+            return success({
+                value: { id, board, firmware, boot },
+                text: `${id} is registered: ${board}, firmware ${firmware}, boot ${boot}`,
+            })
+        }
+        if (Date.now() >= endMs)
+            return failure(
+                "timeout",
+                "not-registered",
+                boot === 0 ? `${id} has never been here` : `${id} was here last at boot ${boot}, and is gone`,
+                { who: "you", next: "has it power, Wi-Fi and the right broker? Its screen says what it waits for" },
+            )
+        await pause(Math.min(lookAgainMs, Math.max(1, endMs - Date.now())))
+    }
 }
 
 function baseFolder(settings: Settings): string {
