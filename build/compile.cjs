@@ -12,12 +12,10 @@
 "use strict"
 
 const fs = require("node:fs")
-const Module = require("node:module")
 const path = require("node:path")
-const { patchCompiler } = require("./compiler-patches.cjs")
+const { loadBundle } = require("./bundle.cjs")
 
 const root = path.join(__dirname, "..")
-const bundle = path.join(root, "node_modules/@devicescript/cli/built/devicescript-cli.cjs")
 
 async function main() {
     const [entry, outFolder, version] = process.argv.slice(2)
@@ -29,7 +27,7 @@ async function main() {
     console.log = console.info = console.debug = () => {}
 
     globalThis.programVersion = version
-    const compileFile = loadCompiler()
+    const { compileFile } = loadBundle({ compileFile: "compileFile" })
     // It resolves the folder against the working directory, an absolute one included.
     const result = await compileFile(path.relative(root, path.resolve(entry)), {
         outDir: path.relative(root, path.resolve(outFolder)),
@@ -47,20 +45,6 @@ async function main() {
             problems.push({ file: entry, line: 0, column: 0, text: "the compiler gave no reason" })
         answer(`${JSON.stringify({ ok: false, problems })}\n`)
     }
-}
-
-function loadCompiler() {
-    const source = fs.readFileSync(bundle, "utf8")
-    if (!source.includes("async function compileFile("))
-        throw new Error(
-            "the DeviceScript bundle is not the one this project knows: is @devicescript/cli 2.16.4 installed?",
-        )
-    const compiler = new Module(bundle, null)
-    compiler.filename = bundle
-    compiler.paths = Module._nodeModulePaths(path.dirname(bundle))
-    const text = patchCompiler(source.replace(/^#!.*/, ""))
-    compiler._compile(`${text}\nmodule.exports.compileFile = compileFile;`, bundle)
-    return compiler.exports.compileFile
 }
 
 /** Categories of the TypeScript compiler: 0 warning, 1 error. */

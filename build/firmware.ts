@@ -30,7 +30,14 @@ const buildFolder = join(root, ".build")
 const cacheFolder = join(buildFolder, "firmware/cache")
 
 /** What shapes every program beside its own sources. */
-const sharedSources = ["services", "boards", "build/compile.cjs", "build/compiler-patches.cjs", "package-lock.json"]
+const sharedSources = [
+    "services",
+    "boards",
+    "build/bundle.cjs",
+    "build/compile.cjs",
+    "build/compiler-patches.cjs",
+    "package-lock.json",
+]
 /** A program tells as its version the beginning of the hash of all that it is made of. */
 const versionDigits = 16
 const cachedProgramsMax = 60

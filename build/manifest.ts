@@ -13,10 +13,20 @@ export interface Budgets {
     sourceLines: number
 }
 
+export interface Entry {
+    entry: string
+    /** Path of its board.json. */
+    board: string
+    /** In place of those of the manifest; `why` is then the reason. */
+    budgets?: Partial<Budgets>
+    why?: string
+}
+
 export interface Manifest {
     name: string
     version: string
-    entries: Record<string, { entry: string; board: string }>
+    /** The first one is the program of the simulator. */
+    entries: Record<string, Entry>
     settings: Record<string, string | number>
     budgets: Budgets
 }
@@ -27,7 +37,15 @@ export function readManifest(path = fileURLToPath(new URL("../devicescript.json"
         throw new Error(`${path}: "entries" must name at least one program`)
     for (const name of ["bytecodeBytes", "heapPeakBytes", "messageBytes", "sourceLines"] as const)
         if (!(manifest.budgets?.[name] > 0)) throw new Error(`${path}: "budgets.${name}" must be a number above 0`)
+    for (const [name, { budgets, why }] of Object.entries(manifest.entries))
+        if (budgets && !why)
+            throw new Error(`${path}: entry "${name}" has budgets of its own, so "why" must tell the reason`)
     return manifest
+}
+
+/** What bounds one entry: the manifest's budgets, and its own in their place. */
+export function budgetsOf(manifest: Manifest, name: string): Budgets {
+    return { ...manifest.budgets, ...manifest.entries[name].budgets }
 }
 
 export type Figures = Record<"bytecodeBytes" | "heapPeakBytes" | "largestMessageBytes" | "sourceLines", number>

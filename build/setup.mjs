@@ -32,6 +32,7 @@ const firmwareSources = [
     "boards",
     "services",
     "devicescript.json",
+    "build/bundle.cjs",
     "build/compile.cjs",
     "build/compiler-patches.cjs",
     "package-lock.json",

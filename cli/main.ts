@@ -8,6 +8,7 @@ import { addCompletionCommand } from "./commands/completion.ts"
 import { addDemoCommand } from "./commands/demo.ts"
 import { addDeviceCommands } from "./commands/device.ts"
 import { addDirectoryCommands } from "./commands/directory.ts"
+import { addFactoryCommands } from "./commands/factory.ts"
 import { addLegCommands } from "./commands/leg.ts"
 import { addLinkCommands } from "./commands/link.ts"
 import { addStaticNeighbourCommands } from "./commands/neighbours.ts"
@@ -37,6 +38,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
     addSessionCommands(shell)
     addLegCommands(shell)
     addReservationCommands(shell)
+    addFactoryCommands(shell)
     addDirectoryCommands(shell)
     addPolicyCommands(shell)
     addStaticNeighbourCommands(shell, addNeighboursCommand(shell))

@@ -8,7 +8,7 @@
 
 import * as ds from "@devicescript/core"
 import type { Appliance } from "./appliance/appliance"
-import type { Roles } from "./board"
+import type { Roles } from "./appliance/runner"
 import type { MqttClient } from "./mqtt/client"
 import { newSignal, raise, raised } from "./mqtt/signal"
 import { socketError } from "./network"

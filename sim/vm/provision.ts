@@ -18,8 +18,8 @@ import {
 } from "./jacdac.ts"
 import { Machine, padToBlock, verifyBytecode } from "./machine.ts"
 
-/** Values are written as JSON, which is what `readSetting` of the firmware reads. Undefined removes a setting. */
-export type Settings = Record<string, string | number | undefined>
+/** Values are written as JSON, which is what `readSetting` of the firmware reads; bytes as they are. Undefined removes a setting. */
+export type Settings = Record<string, string | number | Uint8Array | undefined>
 
 export interface ProvisionOptions {
     flash: Flash
@@ -40,11 +40,11 @@ export async function provision(options: ProvisionOptions): Promise<void> {
     else await work()
 }
 
-function encode(key: string, value: string | number | undefined): Buffer | undefined {
+function encode(key: string, value: Settings[string]): Buffer | undefined {
     if (Buffer.byteLength(key) > keyBytesMax)
         throw new Error(`setting "${key}": the name is longer than ${keyBytesMax} bytes`)
     if (value === undefined) return undefined
-    const bytes = Buffer.from(JSON.stringify(value))
+    const bytes = value instanceof Uint8Array ? Buffer.from(value) : Buffer.from(JSON.stringify(value))
     if (bytes.length > valueBytesMax)
         throw new Error(`setting "${key}": the value is longer than ${valueBytesMax} bytes`)
     return bytes

@@ -7,7 +7,6 @@
 import * as ds from "@devicescript/core"
 import { limits } from "../../protocol/limits"
 import { intToIpv4 } from "../../protocol/text"
-import { type Roles, showLight } from "../board"
 import { listen } from "../hear"
 import type { MqttClient } from "../mqtt/client"
 import { newSignal, raise, raised } from "../mqtt/signal"
@@ -18,6 +17,21 @@ import { saveSetting } from "../settings"
 import type { Appliance } from "./appliance"
 import type { Effect } from "./context"
 import type { Phase } from "./phases"
+
+export interface Roles {
+    call: ds.Button
+    menu: ds.Button
+    mute: ds.Button
+    knob: ds.RotaryEncoder
+    screen?: ds.CharacterScreen
+    led?: ds.Led
+    buzzer: ds.Buzzer
+    media: ds.MediaEngine
+    /** The board's own display, with or in place of `screen`: four lines. */
+    showText?: (text: string) => Promise<void>
+    /** The board's own light in place of `led`, 0xRRGGBB. */
+    showColor?: (color: number) => Promise<void>
+}
 
 /** Nothing that the appliance waits for is more urgent than this. */
 const turnMs = 250
@@ -189,19 +203,21 @@ export class Runner {
     }
 
     private async runPanel(): Promise<void> {
-        const { screen, led, buzzer } = this.roles
+        const { screen, led, buzzer, showText, showColor } = this.roles
         let color: number
         let sound = ""
         while (true) {
             await raised(this.panelWork)
-            if (screen.isBound && this.shownText !== this.text) {
+            const isScreenUp = screen && screen.isBound
+            if (this.shownText !== this.text && (showText || isScreenUp)) {
                 this.shownText = this.text
-                await screen.message.write(this.text)
+                if (isScreenUp) await screen.message.write(this.text)
+                if (showText) await showText(this.text)
             }
-            if (color !== this.color && (!led || led.isBound)) {
+            if (color !== this.color && (showColor || led.isBound)) {
                 color = this.color
-                if (led) await led.pixels.write(Buffer.from([color >> 16, (color >> 8) & 255, color & 255]))
-                else await showLight(color)
+                if (showColor) await showColor(color)
+                else await led.pixels.write(Buffer.from([color >> 16, (color >> 8) & 255, color & 255]))
             }
             if (this.sound !== sound) {
                 sound = this.sound

@@ -17,7 +17,7 @@ import { type Enrolled, enrolParties, startEmbeddedBroker } from "../support/bro
 import { eventually } from "../support/deadline.ts"
 import { connectParty, type TestParty } from "../support/mqtt.ts"
 
-const entry = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
+const entry = fileURLToPath(new URL("../../boards/room-panel.ts", import.meta.url))
 const outFolder = fileURLToPath(new URL("../../.build/test-appliance/", import.meta.url))
 const holdMs = 60
 const routingServers = ["rs-near", "rs-far"]

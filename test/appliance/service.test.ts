@@ -14,7 +14,7 @@ import { provision, readSettings, type Settings } from "../../sim/vm/provision.t
 import { roomId, VirtualRoom } from "../../sim/world/appliance/room.ts"
 import { Tool } from "../../sim/world/appliance/tool.ts"
 
-const entry = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
+const entry = fileURLToPath(new URL("../../boards/room-panel.ts", import.meta.url))
 const outFile = fileURLToPath(new URL(`../../.build/test-appliance/service-${process.pid}.devs`, import.meta.url))
 const verdict = { answers: 2, askPerson: 3, used: 4 }
 const trial = { trying: 1, accepted: 2, failed: 3, interrupted: 4, invalid: 5 }

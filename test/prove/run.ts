@@ -59,6 +59,19 @@ const proofs: Record<string, Proof> = {
                 : `${lost} lost, ${doubled} doubled, ${overlapping} overlapping`
         },
     },
+    factory: {
+        what: "a batch of 200 units, killed (-9) again and again: unique identities, nothing doubled, nothing lost",
+        count: 4,
+        async run(kills, seed, progress) {
+            const { makeBatch } = await import("../factory/batch.ts")
+            return await makeBatch({ units: 200, kills, seed, progress })
+        },
+        wrong({ units, doubled, lost, wrongSecrets, exposed }) {
+            return units === 200 && doubled + lost + wrongSecrets + exposed === 0
+                ? ""
+                : `${units} units, ${doubled} doubled, ${lost} lost, ${wrongSecrets} wrong secrets, ${exposed} exposed`
+        },
+    },
     flapping: {
         what: "200 routing servers whose links flap for an hour agree afterwards, and no next hop leads in a circle",
         count: 1,

@@ -106,7 +106,7 @@ export class System {
         await Promise.all(Object.keys(this.ips).map(id => this.startServer(id)))
 
         const compiled = await compileFirmware(
-            join(root, "src/main.ts"),
+            join(root, "boards/room-panel.ts"),
             join(root, `.build/test-appliance/system-${process.pid}.devs`),
         )
         if (!compiled.ok) throw new Error(describeProblems(compiled.problems))

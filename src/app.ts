@@ -1,37 +1,34 @@
 /**
- * Entry of the appliance `room-panel`: one program for the board and for the simulator. On the board it starts the
- * servers on the pins; in the simulator the same roles find the simulated hardware.
+ * The appliance without its hardware: knows roles only. An entry in `boards/` gives it the parts of one board; the same
+ * program in the simulator finds simulated ones (`simulatedParts`).
  */
 
 import * as ds from "@devicescript/core"
 import { limits } from "../protocol/limits"
 import { inboxFilter, stateTopic } from "../protocol/topics"
 import { Appliance } from "./appliance/appliance"
-import { Runner } from "./appliance/runner"
-import { boardRoles, type Roles } from "./board"
+import { type Roles, Runner } from "./appliance/runner"
 import { MqttClient } from "./mqtt/client"
 import { Panel } from "./panel/panel"
 import { countBoot, readInteger, readKept, readProvisioning } from "./settings"
 import { settingsInForce, watchTrial } from "./trial"
 
-// Roles are bound in the order of their names; services of one kind stand on the hardware in the same order.
-const media = new ds.MediaEngine("media")
-const screen = new ds.CharacterScreen("screen")
-const roles: Roles = ds.isSimulator()
-    ? {
-          buzzer: new ds.Buzzer("buzzer"),
-          call: new ds.Button("call"),
-          knob: new ds.RotaryEncoder("knob"),
-          led: new ds.Led("led"),
-          media,
-          menu: new ds.Button("menu"),
-          mute: new ds.Button("mute"),
-          screen,
-      }
-    : boardRoles(screen, media)
+/** Simulated hardware. Roles are bound in the order of their names; services of one kind stand there in the same order. */
+export function simulatedParts(): Roles {
+    return {
+        buzzer: new ds.Buzzer("buzzer"),
+        call: new ds.Button("call"),
+        knob: new ds.RotaryEncoder("knob"),
+        led: new ds.Led("led"),
+        media: new ds.MediaEngine("media"),
+        menu: new ds.Button("menu"),
+        mute: new ds.Button("mute"),
+        screen: new ds.CharacterScreen("screen"),
+    }
+}
 
-/** A function, because what a program has at its top stays in memory for ever. */
-async function start(): Promise<void> {
+/** `board` is the name that the appliance tells the group server. */
+export async function startAppliance(board: string, roles: Roles): Promise<void> {
     const keys = await settingsInForce()
     const provisioning = await readProvisioning(keys)
     const boot = await countBoot()
@@ -40,7 +37,7 @@ async function start(): Promise<void> {
         {
             id: provisioning.id,
             boot,
-            board: "room-panel",
+            board,
             firmware: version ? version.slice(0, 16) : "unknown",
             zoneMinutes: await readInteger("tz", -1440, 1440, 0),
         },
@@ -63,5 +60,3 @@ async function start(): Promise<void> {
     if (provisioning.id !== "") client.start()
     if (keys === "n.") watchTrial.start(appliance, provisioning)
 }
-
-await start()
