@@ -1,5 +1,5 @@
 /**
- * `npm run build -- [--boards] [--json] [--live]`: compiles the firmware, lives its heaviest day with it three times, and
+ * `npm run build -- [--boards] [--json] [--live] [--docs]`: compiles the firmware, lives its heaviest day with it three times, and
  * holds what that took against the budgets of devicescript.json. Fails when one is exceeded, naming it and where the bytes
  * are. The first entry of devicescript.json; with --boards every one, a day each.
  *
@@ -8,11 +8,12 @@
  * --boards the first three have the name of the entry and a full stop before them.
  * `heapPeakBytes`, the median of the days, is what is not free: live objects and garbage, of which there are up to
  * 16 KB before the collector runs. Displays draw in the machine too; what transmission to them takes is not in it.
+ * With --docs it only writes docs/panel.md anew, from the running firmware.
  * With --live the day is lived once more, collecting before every allocation: `heapLiveBytes`, and whose they are.
  * Exit codes: 0 built and within the budgets, 1 not, 2 wrong command line.
  */
 
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
@@ -30,13 +31,14 @@ const say = (text: string) => process.stderr.write(`${text}\n`)
 async function main(): Promise<number> {
     const wanted = wantedOptions()
     if (wanted === undefined) {
-        say("usage: npm run build -- [--boards] [--json] [--live]")
+        say("usage: npm run build -- [--boards] [--json] [--live] [--docs]")
         return 2
     }
     // jacdac-ts talks on the console; standard output is for the figures.
     console.log = console.info = console.debug = () => {}
     const manifest = readManifest()
     const names = Object.keys(manifest.entries)
+    if (wanted.docs) return writePanelPage(manifest, names[0])
     const figures: Record<string, number> = {}
     let within = true
     for (const name of wanted.boards ? names : names.slice(0, 1)) {
@@ -53,6 +55,18 @@ async function main(): Promise<number> {
 interface Built {
     figures: Record<string, number>
     within: boolean
+}
+
+async function writePanelPage(manifest: Manifest, name: string): Promise<number> {
+    const compiled = await compileEntry(manifest, name)
+    if (!compiled.ok) {
+        say(`${name} does not compile\n${describeProblems(compiled.problems)}`)
+        return 1
+    }
+    const { panelPage, renderPanelPage } = await import("./panel-page.ts")
+    writeFileSync(panelPage, await renderPanelPage(readFileSync(compiled.devsFile)))
+    say(`written: ${panelPage}`)
+    return 0
 }
 
 /** Undefined when it does not compile. */
@@ -130,10 +144,10 @@ function whereTheBytesAre(debugFile: string): string {
     ].join("\n")
 }
 
-function wantedOptions(): { boards: boolean; json: boolean; live: boolean } | undefined {
+function wantedOptions(): { boards: boolean; json: boolean; live: boolean; docs: boolean } | undefined {
     const flag = { type: "boolean", default: false } as const
     try {
-        return parseArgs({ options: { boards: flag, json: flag, live: flag } }).values
+        return parseArgs({ options: { boards: flag, json: flag, live: flag, docs: flag } }).values
     } catch {
         return undefined
     }

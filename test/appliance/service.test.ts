@@ -9,8 +9,9 @@ import { fileURLToPath } from "node:url"
 import { compileFirmware, describeProblems } from "../../build/firmware.ts"
 import { machineId } from "../../sim/board.ts"
 import { readServices } from "../../sim/simulation.ts"
-import { MemoryFlash } from "../../sim/vm/flash.ts"
+import { type Flash, MemoryFlash } from "../../sim/vm/flash.ts"
 import { provision, readSettings, type Settings } from "../../sim/vm/provision.ts"
+import { flashOf, RecordingFlash } from "../../sim/world/appliance/recording-flash.ts"
 import { roomId, VirtualRoom } from "../../sim/world/appliance/room.ts"
 import { Tool } from "../../sim/world/appliance/tool.ts"
 
@@ -27,14 +28,15 @@ before(async () => {
     bytecode = readFileSync(compiled.devsFile)
 })
 
-async function roomWith(settings: Settings = {}, flash = new MemoryFlash()) {
-    const room = await VirtualRoom.create({ bytecode, services: readServices(), flash, seed: 1, settings })
+async function roomWith(settings: Settings = {}, flash: Flash = new MemoryFlash(), isProvisioned = false) {
+    const services = readServices()
+    const room = await VirtualRoom.create({ bytecode, services, flash, seed: 1, settings, isProvisioned })
     await room.board.powerOn()
     const tool = new Tool(room)
     return { room, tool, flash }
 }
 
-const settled = async (flash: MemoryFlash, key: string) =>
+const settled = async (flash: Flash, key: string) =>
     (await readSettings(flash, machineId(roomId), [key])).get(key)!.toString()
 
 describe("the appliance's service", () => {
@@ -160,6 +162,34 @@ describe("settings that are tried", () => {
         await room.shows(/Ready/)
         assert.equal(await tool.trial(), trial.interrupted)
         room.board.powerOff()
+    })
+
+    test("are all old or all new, and work, when the power goes at any flash write of a trial", async () => {
+        const first = new MemoryFlash()
+        const { room: maker } = await roomWith(candidates, first)
+        maker.board.powerOff()
+        const recording = new RecordingFlash(first.load())
+        const { room, tool } = await roomWith(candidates, recording)
+        await room.shows(/Ready/)
+        const before = recording.writes.length
+        tool.command("trySettings")
+        await room.until(() => room.board.phase === undefined, "the restart")
+        await room.until(() => room.board.phase === "Idle", "a new life")
+        await room.pass(1000)
+        room.board.powerOff()
+        const writes = recording.writes.slice(before)
+        assert.ok(writes.length >= 10, `${writes.length} writes`)
+        for (const [index, { after }] of writes.entries()) {
+            const flash = flashOf(after)
+            const { room: next } = await roomWith(candidates, flash, true)
+            await next.shows(/Ready/)
+            await next.pass(1000)
+            next.board.powerOff()
+            const [host, secret] = [await settled(flash, "p.host"), await settled(flash, "p.secret")]
+            const isOld = host === '"broker"' && secret === '"secret-of-board-a"'
+            const isNew = host === '"other"' && secret === '"new-secret"'
+            assert.ok(isOld || isNew, `after write ${index}: ${host} with ${secret}`)
+        }
     })
 
     test("are not tried when they are of a wrong form", async () => {

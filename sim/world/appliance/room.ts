@@ -27,6 +27,8 @@ export interface RoomOptions {
     settings?: Settings
     /** Nothing is written into the flash before the power comes. */
     isProvisioned?: boolean
+    /** False: no media engine is plugged in. */
+    hasEngine?: boolean
     startWallMs?: number
 }
 
@@ -45,7 +47,7 @@ export class VirtualRoom {
 
     /** Without power yet. */
     static async create(options: RoomOptions): Promise<VirtualRoom> {
-        const { bytecode, services, flash, seed, settings, isProvisioned, startWallMs } = options
+        const { bytecode, services, flash, seed, settings, isProvisioned, hasEngine = true, startWallMs } = options
         const clock = new VirtualClock(startWallMs)
         const servers = new Servers(clock, roomId)
         const engine = new VirtualEngine(clock, services)
@@ -57,7 +59,7 @@ export class VirtualRoom {
             services,
             clock,
             flash,
-            media: engine.face,
+            media: hasEngine ? engine.face : undefined,
             isProvisioned,
             dial: () => servers.dial(),
             random: () => random.fraction(),

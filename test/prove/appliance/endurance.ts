@@ -80,6 +80,7 @@ async function loseBroker(room: VirtualRoom, random: Random, round: number): Pro
     if (isInSession) {
         await room.shows(/CALL joins/)
         await room.press("call", /2 in session/)
+        await room.until(() => room.engine.isOpen, "the sound")
     } else await room.shows(/Nothing booked/)
     const connections = room.servers.connections
     room.servers.lose()

@@ -10,6 +10,7 @@ import { utf8Bytes } from "../../../protocol/text.ts"
 import { machineId } from "../../../sim/board.ts"
 import { type Flash, flashBytes, MemoryFlash } from "../../../sim/vm/flash.ts"
 import { readSettings } from "../../../sim/vm/provision.ts"
+import { flashOf, RecordingFlash, type Write } from "../../../sim/world/appliance/recording-flash.ts"
 import { roomId, VirtualRoom } from "../../../sim/world/appliance/room.ts"
 import { Random } from "../../../sim/world/random.ts"
 import { unpackItem } from "../../../src/appliance/agenda.ts"
@@ -22,39 +23,6 @@ const keys = [...toolKeys, "boot", "muted", "volume", "session", ...agendaKeys]
 const volumeRestsMs = 3500
 /** A page of the settings' log; it is erased as a whole. */
 const pageBytes = 16 * 1024
-
-interface Write {
-    before: Uint8Array
-    after: Uint8Array
-}
-
-/** Keeps what each write changed. */
-class RecordingFlash implements Flash {
-    readonly writes: Write[] = []
-    #image: Uint8Array
-
-    constructor(image: Uint8Array) {
-        this.#image = image
-    }
-
-    load(): Uint8Array {
-        return this.#image.slice()
-    }
-
-    save(image: Uint8Array): void {
-        const after = new Uint8Array(flashBytes).fill(0xff)
-        after.set(image.subarray(0, flashBytes))
-        if (Buffer.compare(after, this.#image) === 0) return
-        this.writes.push({ before: this.#image, after })
-        this.#image = after
-    }
-}
-
-function flashOf(image: Uint8Array): MemoryFlash {
-    const flash = new MemoryFlash()
-    flash.save(image)
-    return flash
-}
 
 /**
  * The image when the power went in the middle of this write. The machine writes a value downwards from the end of the page,
