@@ -9,6 +9,7 @@ import { addDemoCommand } from "./commands/demo.ts"
 import { addDeviceCommands } from "./commands/device.ts"
 import { addDirectoryCommands } from "./commands/directory.ts"
 import { addLinkCommands } from "./commands/link.ts"
+import { addMediaEngineCommand } from "./commands/media-engine.ts"
 import { addStaticNeighbourCommands } from "./commands/neighbours.ts"
 import { addPolicyCommands } from "./commands/policy.ts"
 import { addReservationCommands } from "./commands/reservation.ts"
@@ -33,6 +34,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
     addDemoCommand(shell)
     addBoardCommands(shell)
     addDeviceCommands(shell)
+    addMediaEngineCommand(shell)
     addSessionCommands(shell)
     addReservationCommands(shell)
     addDirectoryCommands(shell)

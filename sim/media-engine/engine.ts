@@ -24,11 +24,10 @@ import { systemClock, Ticker } from "../../media/ticker.ts"
 import { openUdp, type UdpIo, type UdpRefusal } from "../../media/udp.ts"
 import { probeAnswers, probeAsks, probeBytes, readProbe, writeProbe } from "../../protocol/probe.ts"
 import { CardClock } from "./card-clock.ts"
-import type { MediaEngineStatistics } from "./interface.ts"
+import type { MediaEngineStatistics, SoundSink, SoundSource } from "./interface.ts"
 import { Microphone } from "./microphone.ts"
 import { Prober, type ProberEffect } from "./prober.ts"
 import { Recorder } from "./recorder.ts"
-import type { Speaker } from "./speaker.ts"
 import { Underlay, type UnderlayOptions } from "./underlay.ts"
 
 const pieceMs = 5
@@ -96,7 +95,9 @@ export class Engine {
     readonly captured: Recorder
     readonly played: Recorder
     readonly underlay: Underlay
-    speaker: Speaker | undefined
+    speaker: SoundSink | undefined
+    /** In place of the emulated microphone. */
+    source: SoundSource | undefined
     muted = true
     volume = 50
 
@@ -240,7 +241,7 @@ export class Engine {
     /** Part of the ticker: what is due by the sound card's own clock goes in and out, mostly one piece. */
     onTick(deadlineMs: number): void {
         this.underlay.run(deadlineMs)
-        this.microphone.skip(this.card.skip(deadlineMs) * pieceSamples)
+        ;(this.source ?? this.microphone).skip(this.card.skip(deadlineMs) * pieceSamples)
         while (this.card.isDue(deadlineMs)) {
             const { dueMs, piece } = this.card
             this.capture(dueMs, piece)
@@ -252,7 +253,7 @@ export class Engine {
     }
 
     private capture(deadlineMs: number, piece: number): void {
-        this.microphone.read(this.said, pieceSamples)
+        ;(this.source ?? this.microphone).read(this.said, pieceSamples)
         this.captured.append(deadlineMs - pieceMs, this.said, pieceSamples)
         this.inputPowers[piece % levelPieces] = power(this.said)
         const leg = this.leg

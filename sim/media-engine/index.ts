@@ -37,6 +37,8 @@ export function createMediaEngine(options: MediaEngineOptions): MediaEngine {
         ...(options.log ? { log: options.log } : {}),
     })
     server = new MediaEngineServer(engine, options.instanceName)
+    engine.source = options.soundCard
+    engine.speaker = options.soundCard
 
     const closeSpeaker = async () => {
         const speaker = engine.speaker
@@ -46,6 +48,11 @@ export function createMediaEngine(options: MediaEngineOptions): MediaEngine {
     return {
         server,
         start: () => engine.start(),
+        silence() {
+            engine.close()
+            engine.muted = true
+            server?.tell({ type: "changed" })
+        },
         async stop() {
             await engine.stop()
             await closeSpeaker()
