@@ -26,6 +26,7 @@ const benches: Record<string, () => Promise<Bench>> = {
     media: async () => (await import("./media.ts")).mediaBench,
     mqtt: async () => (await import("./mqtt.ts")).mqttBench,
     neighbours: async () => (await import("./neighbours.ts")).neighboursBench,
+    panel: async () => (await import("./panel.ts")).panelBench,
     quality: async () => (await import("./quality.ts")).qualityBench,
     repair: async () => (await import("./repair.ts")).repairBench,
     sessions: async () => (await import("./sessions.ts")).sessionsBench,

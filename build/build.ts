@@ -1,16 +1,17 @@
 /**
- * `npm run build -- [--json] [--live]`: compiles the firmware, lives its heaviest day with it three times, and holds what
+ * `npm run build -- [--json] [--live] [--docs]`: compiles the firmware, lives its heaviest day with it three times, and holds what
  * that took against the budgets of devicescript.json. Fails when one is exceeded, naming it and where the bytes are.
  *
  * Progress and explanations on standard error. With --json the last line of standard output is
  * `{"figures": {bytecodeBytes, heapPeakBytes, largestMessageBytes, sourceLines}, "machine": {...}, "seed": null}`.
  * `heapPeakBytes`, the median of the three days, is what is not free: live objects and garbage, of which there are up to
  * 16 KB before the collector runs.
+ * With --docs it only writes docs/panel.md anew, from the running firmware.
  * With --live the day is lived once more, collecting before every allocation: `heapLiveBytes`, and whose they are.
  * Exit codes: 0 built and within the budgets, 1 not, 2 wrong command line.
  */
 
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
@@ -28,7 +29,7 @@ const say = (text: string) => process.stderr.write(`${text}\n`)
 async function main(): Promise<number> {
     const wanted = wantedOptions()
     if (wanted === undefined) {
-        say("usage: npm run build -- [--json] [--live]")
+        say("usage: npm run build -- [--json] [--live] [--docs]")
         return 2
     }
     // jacdac-ts talks on the console; standard output is for the figures.
@@ -43,6 +44,12 @@ async function main(): Promise<number> {
             return 1
         }
         const bytecode = readFileSync(compiled.devsFile)
+        if (wanted.docs) {
+            const { panelPage, renderPanelPage } = await import("./panel-page.ts")
+            writeFileSync(panelPage, await renderPanelPage(bytecode))
+            say(`written: ${panelPage}`)
+            continue
+        }
         const progress = (text: string) => say(`${name}: ${text}`)
         // Where the collector's rounds fall differs from day to day, by 1.5 KB: the median of three days is held to the budget.
         const days = []
@@ -106,10 +113,10 @@ function whereTheBytesAre(debugFile: string): string {
     ].join("\n")
 }
 
-function wantedOptions(): { json: boolean; live: boolean } | undefined {
+function wantedOptions(): { json: boolean; live: boolean; docs: boolean } | undefined {
     const flag = { type: "boolean", default: false } as const
     try {
-        return parseArgs({ options: { json: flag, live: flag } }).values
+        return parseArgs({ options: { json: flag, live: flag, docs: flag } }).values
     } catch {
         return undefined
     }

@@ -33,11 +33,17 @@ export interface BoardOptions {
     settings?: Settings
     /** Path of the flash image; without it the flash lives as long as this object. */
     flashFile?: string
+    /** In place of a file. */
+    flash?: Flash
+    /** The flash has a program and settings, and is taken as it is. */
+    isProvisioned?: boolean
     media?: MediaEngine
     clock?: Clock
     events?: BoardEvents
     dial?: Dial
     random?: () => number
+    /** What the machine takes for its randomness; the default is the host's. */
+    randomBytes?: (bytes: number) => Uint8Array
     /** Measures the heap after every turn of the run loop. */
     measureHeap?: boolean
     /** Collects garbage before every allocation: slow; the measured heap is then what is alive. */
@@ -106,6 +112,7 @@ export class Board {
     readonly #flash: Flash
     readonly #watch: FirmwareWatch
     readonly #firmware: string
+    #listeners: ((frame: Uint8Array) => void)[] = []
     #machine: Machine | undefined
     #hardware: Hardware | undefined
     #poweredAtMs: number | undefined
@@ -142,9 +149,9 @@ export class Board {
 
     /** A board with its flash provisioned, without power. Throws when the flash or the bytecode is unusable. */
     static async create(options: BoardOptions): Promise<Board> {
-        const flash = options.flashFile === undefined ? new MemoryFlash() : new FileFlash(options.flashFile)
-        const { bytecode, settings = {} } = options
-        await provision({ flash, deviceId: machineId(options.id), bytecode, settings })
+        const kept = options.flashFile === undefined ? new MemoryFlash() : new FileFlash(options.flashFile)
+        const { bytecode, settings = {}, flash = kept } = options
+        if (!options.isProvisioned) await provision({ flash, deviceId: machineId(options.id), bytecode, settings })
         return new Board(options, flash)
     }
 
@@ -267,6 +274,21 @@ export class Board {
         return this.#heapPicture
     }
 
+    /** From now on garbage is collected before every allocation, or as usual: what the heap then holds is alive. */
+    stressCollector(on: boolean): void {
+        this.#machine?.stressCollector(on)
+    }
+
+    /** Every frame of the firmware from now on. */
+    onFrame(listener: (frame: Uint8Array) => void): void {
+        this.#listeners.push(listener)
+    }
+
+    /** A frame from another device on the bus, as from a tool at the serial port. */
+    sendFrame(frame: Uint8Array): void {
+        this.#machine?.receive(frame)
+    }
+
     async freshStatus(): Promise<BoardStatus> {
         await this.#watch.fresh()
         return this.status()
@@ -304,10 +326,12 @@ export class Board {
                 dial: this.#options.dial,
                 random: this.#options.random,
             }),
+            random: this.#options.randomBytes,
             onFrame: frame => {
                 // In the middle of a turn, where what the turn needs most is not collected yet.
                 if (this.#options.measureHeap) this.#measureHeap()
                 this.serial.frame(frame)
+                for (const listener of this.#listeners) listener(frame)
                 this.#watch.receive(frame)
                 this.#hardware?.receive(frame)
             },

@@ -93,7 +93,7 @@ export function createMediaEngine(options: MediaEngineOptions): MediaEngine {
 }
 
 /** jacdac-ts makes servers only of services that it knows. The specs come from the compiler that makes the firmware. */
-function knowTheService(services: jdspec.ServiceSpec[] | undefined): void {
+export function knowTheService(services: jdspec.ServiceSpec[] | undefined): void {
     if (jacdac.serviceSpecificationFromClassIdentifier(mediaEngineClass)) return
     jacdac.loadServiceSpecifications(services ?? readSpecs())
     if (!jacdac.serviceSpecificationFromClassIdentifier(mediaEngineClass))

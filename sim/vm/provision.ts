@@ -50,6 +50,86 @@ function encode(key: string, value: string | number | undefined): Buffer | undef
     return bytes
 }
 
+/** What a machine finds in its flash under `keys`; empty where there is nothing. Changes nothing. */
+export async function readSettings(
+    flash: Flash,
+    deviceId: string,
+    keys: readonly string[],
+): Promise<Map<string, Buffer>> {
+    const clock = new VirtualClock()
+    const copy: Flash = { load: () => flash.load(), save: () => {} }
+    const bench = await SettingsBench.start(clock, copy, deviceId)
+    try {
+        const found = new Map<string, Buffer>()
+        for (const key of keys) found.set(key, bench.read(key))
+        return found
+    } finally {
+        bench.machine.stop()
+    }
+}
+
+/** A machine on the maker's bench, asked for its settings before its program starts. */
+class SettingsBench {
+    readonly machine: Machine
+    readonly #clock: VirtualClock
+    readonly #deviceId: string
+    readonly #index: number
+    readonly #answers: Map<string, Buffer>
+
+    private constructor(
+        machine: Machine,
+        clock: VirtualClock,
+        deviceId: string,
+        index: number,
+        answers: Map<string, Buffer>,
+    ) {
+        this.machine = machine
+        this.#clock = clock
+        this.#deviceId = deviceId
+        this.#index = index
+        this.#answers = answers
+    }
+
+    static async start(clock: VirtualClock, flash: Flash, deviceId: string): Promise<SettingsBench> {
+        let index = 0
+        const answers = new Map<string, Buffer>()
+        const machine = await Machine.create({
+            clock,
+            deviceId,
+            flash,
+            onFrame: frame => {
+                for (const packet of packetsOf(frame)) {
+                    index ||= serviceIndexIn(packet, services.settings)
+                    if (packet.command || packet.serviceIndex !== index || packet.code !== settingsGet) continue
+                    const end = packet.payload.indexOf(0)
+                    if (end > 0)
+                        answers.set(
+                            packet.payload.toString("utf8", 0, end),
+                            Buffer.from(packet.payload.subarray(end + 1)),
+                        )
+                }
+            },
+        })
+        machine.start()
+        if (clock.advanceUntil(() => index > 0, answerMs))
+            return new SettingsBench(machine, clock, deviceId, index, answers)
+        machine.stop()
+        throw new Error("the machine does not announce itself")
+    }
+
+    send(code: number, payload: Buffer): void {
+        this.machine.receive(commandFrame(this.#deviceId, this.#index, code, payload))
+    }
+
+    read(key: string): Buffer {
+        this.#answers.delete(key)
+        this.send(settingsGet, Buffer.from(key))
+        if (!this.#clock.advanceUntil(() => this.#answers.has(key), answerMs))
+            throw new Error("the machine's settings do not answer")
+        return this.#answers.get(key)!
+    }
+}
+
 async function writeAll(
     options: ProvisionOptions,
     wanted: { key: string; value: Buffer | undefined }[],
@@ -61,36 +141,13 @@ async function writeAll(
     if (programChanges && !(await verifyBytecode(clock, bytecode)))
         throw new Error("the machine refuses this bytecode: it is damaged or made for another version")
 
-    let settingsIndex = 0
-    const answers = new Map<string, Buffer>()
-    const machine = await Machine.create({
-        clock,
-        deviceId,
-        flash,
-        onFrame: frame => {
-            for (const packet of packetsOf(frame)) {
-                settingsIndex ||= serviceIndexIn(packet, services.settings)
-                if (packet.command || packet.serviceIndex !== settingsIndex || packet.code !== settingsGet) continue
-                const end = packet.payload.indexOf(0)
-                if (end > 0)
-                    answers.set(packet.payload.toString("utf8", 0, end), Buffer.from(packet.payload.subarray(end + 1)))
-            }
-        },
-    })
-    machine.start()
-    const send = (code: number, payload: Buffer) =>
-        machine.receive(commandFrame(deviceId, settingsIndex, code, payload))
+    const bench = await SettingsBench.start(clock, flash, deviceId)
     try {
-        if (!clock.advanceUntil(() => settingsIndex > 0, answerMs))
-            throw new Error("the machine does not announce itself")
         for (const { key, value } of wanted) {
             const name = Buffer.from(key)
-            send(settingsGet, name)
-            if (!clock.advanceUntil(() => answers.has(key), answerMs))
-                throw new Error("the machine's settings do not answer")
-            const present = answers.get(key)!
+            const present = bench.read(key)
             if (value === undefined ? present.length === 0 : value.equals(present)) continue
-            send(
+            bench.send(
                 value === undefined ? settingsDelete : settingsSet,
                 value ? Buffer.concat([name, Buffer.of(0), value]) : name,
             )
@@ -98,10 +155,10 @@ async function writeAll(
             clock.advance(50)
         }
         if (programChanges) {
-            const result = machine.deploy(bytecode)
+            const result = bench.machine.deploy(bytecode)
             if (result !== 0) throw new Error(`the program could not be written into the flash (${result})`)
         }
     } finally {
-        machine.stop()
+        bench.machine.stop()
     }
 }

@@ -31,6 +31,8 @@ export function viewOf(panel: Panel): View {
     const appliance = panel.appliance
     if (panel.check.isOn(appliance.context.nowMs)) return checkView(panel)
     const lines = panel.page === Page.Home ? homeLines(appliance) : pageLines(panel)
+    // Whatever is shown: that the microphone is off must be seen.
+    if (appliance.call.muted && lines.join("").indexOf("MUTED") < 0) lines[0] = pair(lines[0], "MUTED")
     return { lines: lines.map(line => cut(line, columns)), led: ledOf(appliance), ...soundOf(appliance) }
 }
 
@@ -155,7 +157,7 @@ function pageLines(panel: Panel): string[] {
             if (appliance.agenda.length === 0) return ["Agenda", "Nothing booked", "", "MENU back"]
             return listLines(panel, appliance.more > 0 ? pair("Agenda", `+${appliance.more} more`) : "Agenda")
         case Page.Item:
-            if (!item) return []
+            if (!item) return [""]
             return listLines(panel, `${timeOfDay(item.start, appliance.context.identity.zoneMinutes)} ${titleOf(item)}`)
         default:
             return listLines(panel, "Status     MENU back")

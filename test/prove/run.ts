@@ -6,6 +6,7 @@
 
 import { cpus, totalmem } from "node:os"
 import { parseArgs } from "node:util"
+import { wrongWithAppliance } from "./appliance/wrong.ts"
 
 type Figures = Record<string, number>
 
@@ -69,6 +70,19 @@ const proofs: Record<string, Proof> = {
         // Databases and next hops are asserted while it runs.
         wrong({ routeChangesPerPairAndHour }) {
             return routeChangesPerPairAndHour < 3 ? "" : `${routeChangesPerPairAndHour} route changes a pair and hour`
+        },
+    },
+    appliance: {
+        what: "sessions, lost brokers, power cuts and hostile input neither bring an appliance down nor unmute it",
+        count: 10_000,
+        async run(count, seed, progress) {
+            const { proveAppliance, sizeOf } = await import("./appliance/appliance.ts")
+            // jacdac-ts talks on the console; standard output is for the figures.
+            console.log = console.info = console.debug = () => {}
+            return await proveAppliance(sizeOf(count), seed, progress)
+        },
+        wrong(figures) {
+            return wrongWithAppliance(figures)
         },
     },
     datagrams: {

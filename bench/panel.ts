@@ -1,0 +1,105 @@
+/**
+ * How fast the panel of an appliance answers: the real firmware on a simulated board with its media engine at the embedded
+ * broker, in real time; only the servers are played.
+ *
+ * - `pressToScreenMs`: from the press of a button to the changed screen. Median; `pressToScreenMsMax` is the slowest.
+ * - `pressToJoinedMs`: from the press that joins to the phase InSession, which is when the sound has been opened. Median.
+ * - `bootToPanelMs`: from power to "Ready". The simulator leaves out the second that a real board waits for modules to
+ *   announce themselves before it starts its program, which `bootToPanelOnBoardMs` has in it.
+ */
+
+import type { BoardEvent, BoardHappening } from "../sim/events.ts"
+import type { ButtonName } from "../sim/hardware/hardware.ts"
+import { Room } from "../test/appliance/room.ts"
+import type { Bench } from "./run.ts"
+
+const roundsUsual = 30
+const boots = 7
+/** The machine's wait for modules, which `Machine.startProgram` skips. */
+const autostartMs = 1150
+
+class Watched {
+    readonly room: Room
+
+    constructor(room: Room) {
+        this.room = room
+    }
+
+    /** Milliseconds from the press to the event. The finger lets go before anything else is pressed. */
+    async press(button: ButtonName, what: string, isIt: (event: BoardHappening) => boolean): Promise<number> {
+        const { board } = this.room
+        const event = board.events.next(what, isIt)
+        const released = new Promise(resolve => setTimeout(resolve, 130))
+        const atMs = board.press(button, 60)!
+        const seen: BoardEvent = await event
+        await released
+        return seen.atMs - atMs
+    }
+}
+
+function showing(pattern: RegExp): (event: BoardHappening) => boolean {
+    return event => event.type === "screen" && pattern.test(event.lines.map(line => line.trimEnd()).join("\n"))
+}
+
+function median(values: number[]): number {
+    const sorted = [...values].sort((a, b) => a - b)
+    return sorted[Math.floor(sorted.length / 2)]
+}
+
+const rounded = (ms: number) => Math.round(ms * 10) / 10
+
+export const panelBench: Bench = {
+    summary: "from press to screen, from press to session, from power to panel",
+    options: { rounds: `sessions joined, and menus opened (${roundsUsual})` },
+    async run({ rounds = String(roundsUsual) }, progress) {
+        const count = Number(rounds)
+        if (!Number.isInteger(count) || count < 1) throw new Error("--rounds: a positive integer is needed")
+        // jacdac-ts talks on the console; standard output is for the figures.
+        console.log = console.info = console.debug = () => {}
+        const room = await Room.create()
+        try {
+            const watched = new Watched(room)
+            const bootMs: number[] = []
+            for (let i = 0; i < boots; i++) {
+                room.board.powerOff()
+                const fromMs = performance.now()
+                const ready = room.board.events.next("a panel", showing(/\nReady/))
+                await room.board.powerOn()
+                bootMs.push((await ready).atMs - fromMs)
+            }
+            progress(`from power to panel: ${bootMs.map(rounded).join(", ")} ms`)
+
+            const screenMs: number[] = []
+            const joinedMs: number[] = []
+            for (let i = 0; i < count; i++) {
+                screenMs.push(await watched.press("menu", "the menu", showing(/>Agenda/)))
+                screenMs.push(await watched.press("menu", "the first screen", showing(/\nReady/)))
+                const reminded = room.board.events.next("a reminder", showing(/CALL joins/))
+                await room.agenda({ sid: `s${i}` })
+                await reminded
+                const joined = (event: BoardHappening) => event.type === "phase" && event.phase === "InSession"
+                joinedMs.push(await watched.press("call", "a session", joined))
+                screenMs.push(await watched.press("mute", "the mute", showing(/MUTED/)))
+                screenMs.push(await watched.press("mute", "the mute lifted", showing(/2 in session\n/)))
+                await watched.press("call", "the way out", showing(/Ready/))
+                await room.agenda()
+            }
+            progress(`${screenMs.length} presses, ${joinedMs.length} sessions`)
+            return {
+                figures: {
+                    pressToScreenMs: rounded(median(screenMs)),
+                    pressToScreenMsMax: rounded(Math.max(...screenMs)),
+                    pressToJoinedMs: rounded(median(joinedMs)),
+                    pressToJoinedMsMax: rounded(Math.max(...joinedMs)),
+                    bootToPanelMs: rounded(median(bootMs)),
+                    bootToPanelOnBoardMs: rounded(median(bootMs) + autostartMs),
+                    presses: screenMs.length,
+                    sessions: joinedMs.length,
+                },
+                seed: null,
+            }
+        } finally {
+            await room.close()
+        }
+    },
+}
