@@ -9,7 +9,7 @@ import { soundRate } from "../../media/codec.ts"
 import { success } from "../../media/outcome.ts"
 import { loadWav } from "../../media/wav.ts"
 import { Engine } from "./engine.ts"
-import type { MediaEngine, MediaEngineOptions, Recording } from "./interface.ts"
+import type { MediaEngineOptions, OwnMediaEngine, Recording } from "./interface.ts"
 import { jacdac } from "./jacdac.ts"
 import { MediaEngineServer, mediaEngineClass } from "./server.ts"
 import { Speaker } from "./speaker.ts"
@@ -19,7 +19,7 @@ export type * from "./interface.ts"
 const recordSecondsDefault = 120
 const leadSilenceMsMax = 600_000
 
-export function createMediaEngine(options: MediaEngineOptions): MediaEngine {
+export function createMediaEngine(options: MediaEngineOptions): OwnMediaEngine {
     knowTheService(options.services)
     let server: MediaEngineServer | undefined
     const engine = new Engine({

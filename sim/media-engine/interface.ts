@@ -105,8 +105,6 @@ export interface MediaEngine {
     start(): Promise<Outcome<{ ip: string; port: number }, MediaEngineRefusal>>
     /** Closes the leg and the socket and completes the speaker file. A stopped engine may be started again; it is muted then. */
     stop(): Promise<void>
-    /** Nobody holds the mute any more: closes the leg and mutes. */
-    silence(): void
     /** Plays this WAV file into the microphone from its beginning, at once; null is a silent room. */
     setMicrophone(
         file: string | null,
@@ -120,4 +118,10 @@ export interface MediaEngine {
     /** Forgets what was recorded so far. */
     clearRecording(): void
     statistics(): MediaEngineStatistics
+}
+
+/** What `createMediaEngine` makes. */
+export interface OwnMediaEngine extends MediaEngine {
+    /** Nobody holds the mute any more: closes the leg and mutes. */
+    silence(): void
 }
