@@ -11,6 +11,7 @@ import { addDirectoryCommands } from "./commands/directory.ts"
 import { addFactoryCommands } from "./commands/factory.ts"
 import { addLegCommands } from "./commands/leg.ts"
 import { addLinkCommands } from "./commands/link.ts"
+import { addMediaEngineCommand } from "./commands/media-engine.ts"
 import { addStaticNeighbourCommands } from "./commands/neighbours.ts"
 import { addPolicyCommands } from "./commands/policy.ts"
 import { addReservationCommands } from "./commands/reservation.ts"
@@ -35,6 +36,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
     addDemoCommand(shell)
     addBoardCommands(shell)
     addDeviceCommands(shell)
+    addMediaEngineCommand(shell)
     addSessionCommands(shell)
     addLegCommands(shell)
     addReservationCommands(shell)

@@ -38,15 +38,20 @@ const enableEveryMs = 1000
 const waitingBytesMax = 256 * 1024
 
 /** Resolves when the port is open; whether a board answers is for the caller to see. */
-export async function openHostPort(path: string, handlers: HostPortHandlers): Promise<Outcome<HostPort, PortRefusal>> {
+export async function openHostPort(
+    path: string,
+    handlers: HostPortHandlers,
+    /** False: for the program that shares it. */
+    { shared = true } = {},
+): Promise<Outcome<HostPort, PortRefusal>> {
     const kind = await kindOf(path)
     if (!kind.ok) return kind
     if (kind.value === "socket") return onSocket(path, handlers)
     // A program that serves the board's sound holds the port; it passes everything on.
-    const share = await shareSocketOf(path)
+    const share = shared ? await shareSocketOf(path) : undefined
     if (share) {
-        const shared = await onSocket(share, handlers)
-        if (shared.ok) return shared
+        const opened = await onSocket(share, handlers)
+        if (opened.ok) return opened
     }
     return await onSerial(path, handlers)
 }
@@ -99,7 +104,13 @@ async function onSerial(path: string, handlers: HostPortHandlers): Promise<Outco
             // The library tells kinds of errors by text alone.
             const text = error.message
             if (text.includes("Cannot lock port") || text.includes("Resource busy"))
-                return resolve(failure("port-busy", `${path} is held by another program`, "you"))
+                return resolve(
+                    failure(
+                        "port-busy",
+                        `${path} is held by another program, which does not share it under this name`,
+                        "you",
+                    ),
+                )
             if (text.includes("Permission denied")) return resolve(notAllowed(path))
             resolve(failure("port-failed", `${path} cannot be opened: ${text}`, "operator"))
         })

@@ -330,8 +330,8 @@ export class Board {
             onFrame: frame => {
                 // In the middle of a turn, where what the turn needs most is not collected yet.
                 if (this.#options.measureHeap) this.#measureHeap()
-                for (const listener of this.#listeners) listener(frame)
                 this.serial.frame(frame)
+                for (const listener of this.#listeners) listener(frame)
                 this.#watch.receive(frame)
                 this.#hardware?.receive(frame)
             },

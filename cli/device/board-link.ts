@@ -218,6 +218,7 @@ export class BoardLink {
 const portAdvice: Record<string, string> = {
     "no-such-port":
         "look which ports there are: ls /dev/ttyACM* /dev/ttyUSB*; a simulated board: parley board serial BOARD",
-    "port-busy": "end the other program (a console, a flasher); `parley media-engine` shares its port by itself",
+    "port-busy":
+        "end the other program (a console, a flasher); a `parley media-engine` shares the port under the name that it was given",
     "not-a-port": "give the path of the board's port",
 }

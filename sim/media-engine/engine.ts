@@ -26,11 +26,10 @@ import { Ticker, type TickerClock } from "../../media/ticker.ts"
 import type { UdpIo, UdpRefusal } from "../../media/udp.ts"
 import { probeAnswers, probeAsks, probeBytes, readProbe, writeProbe } from "../../protocol/probe.ts"
 import { CardClock } from "./card-clock.ts"
-import type { MediaEngineStatistics } from "./interface.ts"
+import type { MediaEngineStatistics, SoundSink, SoundSource } from "./interface.ts"
 import { Microphone } from "./microphone.ts"
 import { Prober, type ProberEffect } from "./prober.ts"
 import { Recorder } from "./recorder.ts"
-import type { Speaker } from "./speaker.ts"
 import { Underlay, type UnderlayOptions } from "./underlay.ts"
 
 const pieceMs = 5
@@ -105,7 +104,9 @@ export class Engine {
     readonly captured: Recorder
     readonly played: Recorder
     readonly underlay: Underlay
-    speaker: Speaker | undefined
+    speaker: SoundSink | undefined
+    /** In place of the emulated microphone. */
+    source: SoundSource | undefined
     muted = true
     volume = 50
 
@@ -255,7 +256,7 @@ export class Engine {
     /** Part of the ticker: what is due by the sound card's own clock goes in and out, mostly one piece. */
     onTick(deadlineMs: number): void {
         this.underlay.run(deadlineMs)
-        this.microphone.skip(this.card.skip(deadlineMs) * pieceSamples)
+        ;(this.source ?? this.microphone).skip(this.card.skip(deadlineMs) * pieceSamples)
         while (this.card.isDue(deadlineMs)) {
             const { dueMs, piece } = this.card
             this.capture(dueMs, piece)
@@ -267,7 +268,7 @@ export class Engine {
     }
 
     private capture(deadlineMs: number, piece: number): void {
-        this.microphone.read(this.said, pieceSamples)
+        ;(this.source ?? this.microphone).read(this.said, pieceSamples)
         this.captured.append(deadlineMs - pieceMs, this.said, pieceSamples)
         this.inputPowers[piece % levelPieces] = power(this.said)
         const leg = this.leg

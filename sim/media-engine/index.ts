@@ -9,7 +9,7 @@ import { soundRate } from "../../media/codec.ts"
 import { success } from "../../media/outcome.ts"
 import { loadWav } from "../../media/wav.ts"
 import { Engine } from "./engine.ts"
-import type { MediaEngine, MediaEngineOptions, Recording } from "./interface.ts"
+import type { MediaEngineOptions, OwnMediaEngine, Recording } from "./interface.ts"
 import { jacdac } from "./jacdac.ts"
 import { MediaEngineServer, mediaEngineClass } from "./server.ts"
 import { Speaker } from "./speaker.ts"
@@ -19,7 +19,7 @@ export type * from "./interface.ts"
 const recordSecondsDefault = 120
 const leadSilenceMsMax = 600_000
 
-export function createMediaEngine(options: MediaEngineOptions): MediaEngine {
+export function createMediaEngine(options: MediaEngineOptions): OwnMediaEngine {
     knowTheService(options.services)
     let server: MediaEngineServer | undefined
     const engine = new Engine({
@@ -37,6 +37,8 @@ export function createMediaEngine(options: MediaEngineOptions): MediaEngine {
         ...(options.log ? { log: options.log } : {}),
     })
     server = new MediaEngineServer(engine, options.instanceName)
+    engine.source = options.soundCard
+    engine.speaker = options.soundCard
 
     const closeSpeaker = async () => {
         const speaker = engine.speaker
@@ -46,6 +48,11 @@ export function createMediaEngine(options: MediaEngineOptions): MediaEngine {
     return {
         server,
         start: () => engine.start(),
+        silence() {
+            engine.close()
+            engine.muted = true
+            server?.tell({ type: "changed" })
+        },
         async stop() {
             await engine.stop()
             await closeSpeaker()

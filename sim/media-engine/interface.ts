@@ -29,7 +29,24 @@ export interface MediaEngineOptions {
     /** What is captured and played is kept for this long, for `recording()`. Default 120 s; 0 keeps nothing. */
     recordSeconds?: number
     instanceName?: string
+    /** A real sound card in place of emulated microphone and speaker. */
+    soundCard?: SoundSource & SoundSink
     log?: (event: string, details: Record<string, unknown>) => void
+}
+
+/** Sound from a room, 16 kHz mono, as the engine takes it: a piece each 5 ms. */
+export interface SoundSource {
+    /** The next `count` samples; silence where there are none. */
+    read(target: Int16Array, count: number): void
+    /** Time passes unheard. */
+    skip(count: number): void
+}
+
+/** Sound into a room. */
+export interface SoundSink {
+    /** `count` samples that are to be heard from `atMs` on. */
+    write(atMs: number, samples: Int16Array, count: number): void
+    close(): Promise<Outcome<unknown, "not-writable">>
 }
 
 /** A stretch of sound without a gap. */
@@ -101,4 +118,10 @@ export interface MediaEngine {
     /** Forgets what was recorded so far. */
     clearRecording(): void
     statistics(): MediaEngineStatistics
+}
+
+/** What `createMediaEngine` makes. */
+export interface OwnMediaEngine extends MediaEngine {
+    /** Nobody holds the mute any more: closes the leg and mutes. */
+    silence(): void
 }

@@ -10,8 +10,10 @@ import type { BoardEvent } from "../../sim/events.ts"
 import { loopbackAddress } from "../support/addresses.ts"
 import { type Child, startScript } from "../support/child.ts"
 import { within } from "../support/deadline.ts"
+import { needPackage } from "../support/system-package.ts"
 import { program } from "./programs.ts"
 
+const socat = needPackage("socat", "socat")
 const simulator = fileURLToPath(new URL("../../sim/main.ts", import.meta.url))
 
 function value<T>(result: SimResult<T>): T {
@@ -121,6 +123,14 @@ describe("the simulator's control API", () => {
         assert.equal(value(await sim.power("room-2", "off")).power, "off")
         const refused = failure(await sim.press("room-2", "call"))
         assert.deepEqual([refused.status, refused.code, refused.who], [409, "no-power", "you"])
+    })
+
+    test("plugs a cable into a serial port and pulls it", { skip: socat.ok ? false : socat.why }, async () => {
+        const { path } = value(await sim.serial("room-1", true))
+        assert.ok(statSync(path!).isCharacterDevice())
+        assert.equal(value(await sim.serial("room-1", true)).path, path)
+        assert.equal(value(await sim.serial("room-1", false)).path, null)
+        assert.throws(() => statSync(path!), { code: "ENOENT" })
     })
 
     test("refuses what makes no sense, and says what would", async () => {
