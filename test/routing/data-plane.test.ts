@@ -1,5 +1,7 @@
 import assert from "node:assert/strict"
 import { after, describe, test } from "node:test"
+import { DataPlane } from "../../servers/routing/data/data-plane.ts"
+import type { DataReport } from "../../servers/routing/data/messages.ts"
 import { ThreadData } from "../../servers/routing/data/thread.ts"
 import { createIdentity } from "../../servers/routing/link/identity.ts"
 import { LinkSet } from "../../servers/routing/link/link-set.ts"
@@ -39,6 +41,45 @@ async function joined(...pairs: [Node, Node][]): Promise<void> {
     for (const [node, others] of of) node.links.setPeers(others.map(({ peer }) => peer))
     await until("all links to be up", () => [...of].every(([{ links }, { length }]) => links.up().length === length))
 }
+
+describe("a data plane", () => {
+    test("lets its neighbours down when control has said nothing for 5 s, and greets them again when it does", async context => {
+        let nowMs = 0
+        context.mock.method(performance, "now", () => nowMs)
+        context.mock.timers.enable({ apis: ["setTimeout"] })
+        const ip = loopbackAddress()
+        let bound: (report: DataReport) => void = () => {}
+        const isBound = new Promise<DataReport>(resolve => {
+            bound = resolve
+        })
+        const plane = new DataPlane({ ip, mediaPort: 0, bootId: 1, helloMs: 100 }, { report: report => bound(report) })
+        plane.take({ type: "bindLinks", port: 0 })
+        assert.equal((await isBound).type, "bound")
+        const closed = new Promise<DataReport>(resolve => {
+            bound = resolve
+        })
+        const key = (linkId: number) => ({ linkId, key: new Uint8Array(32) })
+        const keys = { send: key(1), receive: key(2) }
+        plane.take({ type: "openLink", link: 1, peer: "rs-b", ip: loopbackAddress(), port: 9, keys })
+        /** Hellos that are sent in this time. */
+        const sentIn = (ms: number) => {
+            const before = plane.linksStatistics().counters["rs-b"].sent
+            for (let passed = 0; passed < ms; passed += 100) {
+                nowMs += 100
+                context.mock.timers.tick(100)
+            }
+            return plane.linksStatistics().counters["rs-b"].sent - before
+        }
+        assert.equal(sentIn(10_000), 100, "it has not spoken yet: it is still starting")
+        plane.take({ type: "alive" })
+        assert.equal(sentIn(4900), 49)
+        assert.equal(sentIn(2000), 0)
+        plane.take({ type: "alive" })
+        assert.equal(sentIn(1000), 10)
+        plane.take({ type: "close" })
+        assert.equal((await closed).type, "closed")
+    })
+})
 
 describe("a data plane in a thread of its own", () => {
     test("keeps links alive and measured while control is busy for a second", async () => {

@@ -16,7 +16,7 @@ import { startRoutingServer } from "../../servers/routing/main.ts"
 import { endpointReceiver, Protector } from "../media/keys.ts"
 import { freePort, loopbackAddress } from "../support/addresses.ts"
 import { type Enrolled, enrolParties, startEmbeddedBroker } from "../support/broker.ts"
-import { type Child, startScript } from "../support/child.ts"
+import { type Child, startChild, startScript } from "../support/child.ts"
 import { eventually, within } from "../support/deadline.ts"
 import { connectParty, type TestParty } from "../support/mqtt.ts"
 
@@ -257,6 +257,27 @@ describe("the routing servers of a system", () => {
         assert.match(refused.stderr(), /"reason":"Connection refused: (Bad username or password|Not authorized)"/)
         assert.deepEqual(refused.lines, [], "it is not ready")
         assert.equal((await refused.stop()).code, 0)
+    })
+
+    test("ends with 1, saying why, when the thread of its data plane is gone", async () => {
+        // Loaded beside the server: at this signal the thread ends as if it had run out of memory.
+        const preload = join(root, "end-of-thread.mjs")
+        const lines = [
+            "const workers = []",
+            'process.on("worker", worker => workers.push(worker))',
+            'process.on("SIGUSR2", () => { for (const worker of workers) worker.terminate() })',
+        ]
+        writeFileSync(preload, lines.join("\n"))
+        const command = ["--import", "tsx", "--import", preload, main, ...words("rs-c", loopbackAddress())]
+        const child = await startChild(process.execPath, command)
+        stops.push(() => child.kill("SIGKILL"))
+        child.process.kill("SIGUSR2")
+        const { code } = await within(child.exited, "the server's end")
+        assert.equal(code, 1)
+        assert.match(
+            child.stderr(),
+            /"reason":"the data plane's thread has ended with 1".*"msg":"the data plane has failed"/,
+        )
     })
 
     test("exit with 2 and a clear word when a flag is wrong", () => {
