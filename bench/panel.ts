@@ -4,13 +4,17 @@
  *
  * - `pressToScreenMs`: from the press of a button to the changed screen. Median; `pressToScreenMsMax` is the slowest.
  * - `pressToJoinedMs`: from the press that joins to the phase InSession, which is when the sound has been opened. Median.
+ *   `...OwnMs` is the same under virtual time, where the processor takes none: what firmware, bus and protocol wait by themselves.
  * - `bootToPanelMs`: from power to "Ready". The simulator leaves out the second that a real board waits for modules to
  *   announce themselves before it starts its program, which `bootToPanelOnBoardMs` has in it.
  */
 
 import type { BoardEvent, BoardHappening } from "../sim/events.ts"
 import type { ButtonName } from "../sim/hardware/hardware.ts"
+import { MemoryFlash } from "../sim/vm/flash.ts"
+import { VirtualRoom } from "../sim/world/appliance/room.ts"
 import { Room } from "../test/appliance/room.ts"
+import { buildFirmware } from "../test/prove/appliance/appliance.ts"
 import type { Bench } from "./run.ts"
 
 const roundsUsual = 30
@@ -47,6 +51,43 @@ function median(values: number[]): number {
 }
 
 const rounded = (ms: number) => Math.round(ms * 10) / 10
+
+/** Medians of the same presses in a virtual room. */
+async function ownTimes(count: number): Promise<{ screenMs: number; joinedMs: number }> {
+    const room = await VirtualRoom.create({ ...(await buildFirmware()), flash: new MemoryFlash(), seed: 1 })
+    const screenMs: number[] = []
+    const joinedMs: number[] = []
+    const press = async (button: ButtonName, isIt: (event: BoardHappening) => boolean): Promise<number> => {
+        let seenMs = -1
+        const stop = room.board.events.listen(event => {
+            if (seenMs < 0 && isIt(event)) seenMs = event.atMs
+        })
+        const atMs = room.board.press(button, 60)!
+        await room.until(() => seenMs >= 0, `what ${button} does`)
+        stop()
+        await room.pass(130)
+        return seenMs - atMs
+    }
+    await room.board.powerOn()
+    await room.shows(/Ready/)
+    await room.pass(1000)
+    for (let i = 0; i < count; i++) {
+        screenMs.push(await press("menu", showing(/>Agenda/)))
+        screenMs.push(await press("menu", showing(/\nReady/)))
+        room.servers.agenda([{ sid: `s${i}` }])
+        await room.shows(/CALL joins/)
+        await room.pass(130)
+        joinedMs.push(await press("call", event => event.type === "phase" && event.phase === "InSession"))
+        await room.shows(/2 in session/)
+        screenMs.push(await press("mute", showing(/MUTED/)))
+        screenMs.push(await press("mute", showing(/2 in session\n/)))
+        await press("call", showing(/Ready/))
+        room.servers.agenda([])
+        await room.pass(370)
+    }
+    room.board.powerOff()
+    return { screenMs: median(screenMs), joinedMs: median(joinedMs) }
+}
 
 export const panelBench: Bench = {
     summary: "from press to screen, from press to session, from power to panel",
@@ -85,11 +126,14 @@ export const panelBench: Bench = {
                 await room.agenda()
             }
             progress(`${screenMs.length} presses, ${joinedMs.length} sessions`)
+            const own = await ownTimes(count)
             return {
                 figures: {
                     pressToScreenMs: rounded(median(screenMs)),
+                    pressToScreenOwnMs: rounded(own.screenMs),
                     pressToScreenMsMax: rounded(Math.max(...screenMs)),
                     pressToJoinedMs: rounded(median(joinedMs)),
+                    pressToJoinedOwnMs: rounded(own.joinedMs),
                     pressToJoinedMsMax: rounded(Math.max(...joinedMs)),
                     bootToPanelMs: rounded(median(bootMs)),
                     bootToPanelOnBoardMs: rounded(median(bootMs) + autostartMs),

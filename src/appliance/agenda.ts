@@ -20,6 +20,13 @@ export function packItem(item: AgendaItem | undefined): string {
     return toJson({ ...item, title: "", from: "" })
 }
 
+/** Either may be undefined. Not by their texts: ten of those at a time are more than the machine's limit of steps. */
+export function isSameItem(a: AgendaItem | undefined, b: AgendaItem | undefined): boolean {
+    if (!a || !b) return a === b
+    const isSameText = a.sid === b.sid && a.title === b.title && a.from === b.from && a.state === b.state
+    return isSameText && a.mine === b.mine && a.start === b.start && a.end === b.end
+}
+
 /** The session in a setting's value, or undefined: flash is an outside input. */
 export function unpackItem(value: any): AgendaItem | undefined {
     return hasShape(itemNote, value) ? ownRecord(value) : undefined

@@ -10,7 +10,7 @@ import { parseTopic, stateTopic } from "../../protocol/topics"
 import { toJson } from "../json"
 import { parseJson } from "../mqtt/text"
 import type { Request } from "../requests"
-import { isDue, isOver, packItem } from "./agenda"
+import { isDue, isOver, isSameItem, packItem } from "./agenda"
 import { doneNote, hasShape, messageNote, ownRecord } from "./answers"
 import { Call } from "./call"
 import { Context, type Identity } from "./context"
@@ -203,8 +203,7 @@ export class Appliance {
         // A list that is not full and without our session: it has ended or we are out of it.
         if (call.sid !== "" && !isListed && agenda.more === 0) call.ended()
         for (let i = 0; i < limits.agendaSessions; i++) {
-            if (packItem(before[i]) !== packItem(agenda.list[i]))
-                this.context.effects.push({ type: "save", key: `agenda${i}` })
+            if (!isSameItem(before[i], this.agenda[i])) this.context.effects.push({ type: "save", key: `agenda${i}` })
         }
     }
 

@@ -177,7 +177,11 @@ export class Runner {
                 this.client.publish(effect.topic, effect.payload, effect.retain)
                 return
             case "save":
-                if (this.saveQueue.indexOf(effect.key) < 0) this.saveQueue.push(effect.key)
+                // A mute, and that it is in a session, do not wait for the agenda: the power may go.
+                if (this.saveQueue.indexOf(effect.key) < 0) {
+                    if (effect.key.startsWith("agenda")) this.saveQueue.push(effect.key)
+                    else this.saveQueue.unshift(effect.key)
+                }
                 raise(this.saveWork)
                 return
             default:

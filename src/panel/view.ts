@@ -4,7 +4,7 @@
 
 import type { AgendaItem } from "../../protocol/messages"
 import type { Appliance } from "../appliance/appliance"
-import type { Context, Outcome } from "../appliance/context"
+import type { Outcome } from "../appliance/context"
 import { Phase } from "../appliance/phases"
 import { dayOf, timeOfDay } from "../clock"
 import { partNames } from "./check"
@@ -206,22 +206,18 @@ function lineText(panel: Panel, line: number): string {
 }
 
 function statusText(appliance: Appliance, line: number): string {
-    const { context, link } = appliance
-    const { id, boot, firmware } = context.identity
+    const link = appliance.link
+    const { identity, clock, nowMs } = appliance.context
+    const { id, boot, firmware } = identity
     return [
         link.isAttached() ? `server ${link.serverId()}` : "no server",
         link.server ? `delay ${Math.round(link.server.rttUs / 100) / 10} ms` : "no delay",
-        clockStatus(context),
+        clock.isKnown() ? `clock +-${clock.errorMs(nowMs)} ms` : "clock not known",
         `id ${id}`,
         link.isOnline ? "broker connected" : "broker not reached",
         `boot ${boot}`,
         `fw ${firmware}`,
     ][line]
-}
-
-/** How wrong the clock can be. */
-function clockStatus({ clock, nowMs }: Context): string {
-    return clock.isKnown() ? `clock +-${clock.errorMs(nowMs)} ms` : "clock not known"
 }
 
 // ---- light and sound ----------------------------------------------------------------------------------------------------

@@ -99,11 +99,22 @@ function asManyAsPass(sessions: object[]): object[] {
     return sessions.slice(0, Math.max(1, Math.floor(limits.brokerApplianceBytes / sessionBytes)))
 }
 
+/** The longest texts that the protocol allows, each new: the most work that one message can make. */
+function widestSessions(random: Random): object[] {
+    const text = "ä".repeat(limits.nameBytes / 2)
+    return Array.from({ length: 4 }, (_, i) => ({
+        sid: `w${random.below(1e6)}-${i}`.padEnd(limits.identifierBytes, "x"),
+        title: text,
+        from: text,
+        state: "scheduled",
+    }))
+}
+
 /** One thing that no honest server does. */
 function provoke(room: VirtualRoom, random: Random) {
     const { servers } = room
     const item = { sid: "h", title: hostileName(random), from: hostileName(random), state: "open" }
-    switch (random.below(7)) {
+    switch (random.below(8)) {
         case 0:
             return servers.agenda([item], 495)
         case 1:
@@ -119,6 +130,8 @@ function provoke(room: VirtualRoom, random: Random) {
             servers.lose()
             servers.isUp = true
             return
+        case 6:
+            return servers.agenda(widestSessions(random), 495)
         case 4:
             room.board.press("call")
             return

@@ -194,6 +194,9 @@ export interface CutResult {
     panics: number
 }
 
+/** So long after a press its effect is in the flash. */
+const writtenMs = 250
+
 /** One life with a cut after each random while, in the middle of whatever goes on. */
 export async function proveRandomCuts(proof: ApplianceProof, cuts: number): Promise<CutResult> {
     const { seed, progress } = proof
@@ -204,7 +207,11 @@ export async function proveRandomCuts(proof: ApplianceProof, cuts: number): Prom
     for (let i = 0; i < cuts; i++) {
         const doing = busyLife(room, random, i)
         await room.pass(random.chance(0.3) ? random.below(1200) : random.below(20_000))
-        const wasMuted = room.engine.muted && room.servers.state.muted === 1
+        // What was pressed a moment ago may not be in the flash yet.
+        const mutesBefore = doing.mutes
+        await room.pass(writtenMs)
+        const isSettled = doing.mutes === mutesBefore
+        const wasMuted = isSettled && room.engine.muted && room.servers.state.muted === 1
         doing.isOver = true
         room.board.powerOff()
         result.cuts++
@@ -234,15 +241,17 @@ async function recovers(room: VirtualRoom, wasMuted: boolean): Promise<string> {
 }
 
 /** Presses and messages at random times, until it is over. */
-function busyLife(room: VirtualRoom, random: Random, round: number): { isOver: boolean } {
-    const life = { isOver: false }
+function busyLife(room: VirtualRoom, random: Random, round: number): { isOver: boolean; mutes: number } {
+    const life = { isOver: false, mutes: 0 }
     const act = () => {
         if (life.isOver) return
         const dice = random.below(10)
         if (dice < 3) room.servers.agenda([{ sid: `c${round}`, state: "open", title: `Nr. ${random.below(1000)}` }])
         else if (dice < 6) room.board.press("call")
-        else if (dice < 8) room.board.press("mute")
-        else if (dice < 9) room.board.turn(random.below(7) - 3)
+        else if (dice < 8) {
+            life.mutes++
+            room.board.press("mute")
+        } else if (dice < 9) room.board.turn(random.below(7) - 3)
         else room.servers.agenda([])
         room.clock.after(200 + random.below(1500), act)
     }
