@@ -8,6 +8,7 @@ import { addCompletionCommand } from "./commands/completion.ts"
 import { addDemoCommand } from "./commands/demo.ts"
 import { addDeviceCommands } from "./commands/device.ts"
 import { addDirectoryCommands } from "./commands/directory.ts"
+import { addLegCommands } from "./commands/leg.ts"
 import { addLinkCommands } from "./commands/link.ts"
 import { addMediaEngineCommand } from "./commands/media-engine.ts"
 import { addStaticNeighbourCommands } from "./commands/neighbours.ts"
@@ -36,6 +37,7 @@ export function buildProgram(finish: (exitCode: number) => void): Command {
     addDeviceCommands(shell)
     addMediaEngineCommand(shell)
     addSessionCommands(shell)
+    addLegCommands(shell)
     addReservationCommands(shell)
     addDirectoryCommands(shell)
     addPolicyCommands(shell)

@@ -56,9 +56,10 @@ export class WavWriter {
         this.chunk = Buffer.alloc(rate * 2)
     }
 
-    static async create(path: string, rate: number): Promise<Outcome<WavWriter, "not-writable">> {
+    /** `isNew`: readable by its owner only, and it fails where there is a file already. */
+    static async create(path: string, rate: number, isNew = false): Promise<Outcome<WavWriter, "not-writable">> {
         try {
-            const file = await open(path, "w")
+            const file = isNew ? await open(path, "wx", 0o600) : await open(path, "w")
             await file.write(wavHeader(rate, 0), 0, wavHeaderBytes, 0)
             return success(new WavWriter(file, rate))
         } catch (error) {

@@ -217,6 +217,10 @@ export const policyShape = record({
 })
 export type NeighbourPolicy = Of<typeof policyShape>
 
+/** Of 16 kHz mono sound: PCM in WAV, Opus in Ogg. */
+export const recordingFormats = ["wav", "ogg"] as const
+export type RecordingFormat = (typeof recordingFormats)[number]
+
 /**
  * `session`: a session that has members at this server, from opening on, whole, and again on every change of members.
  * A lower `n` is old news.
@@ -234,6 +238,8 @@ export const serverSessionShape = record({
     ),
     /** 1: the session is recorded, at its source; everybody in it is told. */
     rec: optional(int(0, 1)),
+    /** The form of the file; WAV when absent. */
+    recAs: optional(oneOf(recordingFormats)),
     /** Bandwidth of one direction of each link of the tree; `sessionKbps` when absent. */
     kbps: optional(int(1, 10_000_000)),
     /**

@@ -3,7 +3,7 @@
  */
 
 import { limits } from "../../protocol/limits.ts"
-import { sessionKbps } from "../../protocol/servers.ts"
+import { recordingFormats, sessionKbps } from "../../protocol/servers.ts"
 import type { GroupClient } from "../../servers/group/client.ts"
 import type { Session, SessionInFull } from "../../servers/group/http/schemas.ts"
 import type { Can } from "../../servers/routing/control/schemas.ts"
@@ -75,6 +75,13 @@ export function addSessionCommands(shell: Shell): void {
             "parley session can --members board-a,board-b --bandwidth 2000",
         ],
         run: can,
+    })
+    shell.verb(session, {
+        name: "record <session> <on>",
+        about: "record what is said, at the session's source, into a file there; everybody in it sees that (on or off)",
+        options: [["--format <format>", `${recordingFormats.join(" or ")}: PCM, or Opus (default wav)`]],
+        examples: ["parley session record SESSION on --format ogg", "parley session record SESSION off"],
+        run: record,
     })
     shell.verb(session, { name: "cancel <session>", about: "end a session for all", run: cancel })
 }
@@ -198,6 +205,22 @@ async function book({ settings, flags }: Call): Promise<Outcome<Answer>> {
     return booked.ok ? success({ value: booked.value, text: describe(booked.value) }) : booked
 }
 
+async function record({ settings, words: [id, word], flags }: Call): Promise<Outcome<Answer>> {
+    if (word !== "on" && word !== "off") return usage(`on or off is needed, not "${word}"`)
+    const { format: given = "wav" } = flags as Record<string, string | undefined>
+    const format = recordingFormats.find(one => one === given)
+    if (!format) return usage(`--format: ${recordingFormats.join(" or ")} is needed, not "${given}"`)
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const isOn = word === "on"
+    const done = fromGroup(await group.value.recordSession(id, isOn ? format : undefined))
+    if (!done.ok) return done
+    const text = isOn
+        ? `${id} is recorded at its source, in the folder "recordings" of that server's state`
+        : `${id} is not recorded any more`
+    return success({ value: { session: id, ...(isOn && { recording: format }) }, text })
+}
+
 async function cancel({ settings, words, confirm, output }: Call): Promise<Outcome<Answer>> {
     const group = groupOf(settings)
     if (!group.ok) return group
@@ -249,6 +272,7 @@ function describe(session: Session): string {
         `by       ${session.by}, with ${session.with}`,
         `time     ${timeText(session.start)} to ${timeText(session.end)}`,
         `source   ${session.source ? session.sourceReason || session.source : "not chosen yet"}`,
+        ...(session.recording ? [`recorded as ${session.recording}`] : []),
     ]
     const members = table(
         ["MEMBER", "NAME", "STATUS", "SERVER"],

@@ -4,6 +4,7 @@
  * problem, `unreachable`.
  */
 
+import type { RecordingFormat } from "../../protocol/servers.ts"
 import type { ProblemBody } from "./http/problems.ts"
 import type * as schemas from "./http/schemas.ts"
 import type { Role } from "./http/tokens.ts"
@@ -137,6 +138,11 @@ export class GroupClient {
     }
     book(booking: BookOptions, key?: string) {
         return this.call<schemas.Session>("POST", "/v1/sessions", booking, key)
+    }
+    /** Without a format: no longer. */
+    recordSession(id: string, format: RecordingFormat | undefined) {
+        const path = `/v1/sessions/${encodeURIComponent(id)}/recording`
+        return format ? this.call<undefined>("PUT", path, { format }) : this.call<undefined>("DELETE", path)
     }
     cancelSession(id: string) {
         return this.call<undefined>("DELETE", `/v1/sessions/${encodeURIComponent(id)}`)

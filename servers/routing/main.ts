@@ -4,6 +4,7 @@
  */
 
 import { randomInt } from "node:crypto"
+import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { destination, type Logger, pino } from "pino"
 import { raisePriority } from "../../media/priority.ts"
@@ -32,6 +33,7 @@ export async function startRoutingServer(
     const server = new RoutingServer({
         ...rest,
         dataPlane: "thread",
+        recordings: join(state, "recordings"),
         identity: identity.identity,
         boot: boot.boot,
         randomSeed,

@@ -5,13 +5,16 @@
  */
 
 import { randomBytes } from "node:crypto"
+import { join } from "node:path"
 import type { Logger } from "pino"
 import { legKeysBytes, readLegKeys, writeLegKeys } from "../../media/leg-keys.ts"
+import type { SoundFormat } from "../../media/sound-file.ts"
 import { type Count, countShape, linkLimits } from "../../protocol/link.ts"
 import type { Place, ServerState } from "../../protocol/servers.ts"
 import { problemWith } from "../../protocol/shape.ts"
 import { dspFree, loadPercent } from "./core/dsp.ts"
 import { coreLimits, type Effect, type Event, type State } from "./core/model.ts"
+import { type PlainRefusal, type PlainWish, plainEndpoint, whyNotPlain } from "./core/plain.ts"
 import { initialState, step } from "./core/step.ts"
 import type { DataHost } from "./data/host.ts"
 import { LocalData } from "./data/local.ts"
@@ -56,6 +59,8 @@ export interface ServerParts {
     helloMs?: number
     /** What the operator says that each link carries; a measurement may only lower it. */
     capacityKbps?: number
+    /** Folder of the recordings of sessions that start here; without it nothing is recorded. */
+    recordings?: string
     /** What the operator says of this server; the group server's word counts. */
     place?: Place
     /** Differences from the defaults of the neighbour rule's and the link state's timing. */
@@ -246,6 +251,21 @@ export class RoutingServer {
         return this.data.statistics()
     }
 
+    /** Lets a plain leg into a session here, by an operator's word. Why not, or undefined. */
+    addPlainLeg(wish: PlainWish): PlainRefusal | undefined {
+        if (!this.#state) return { reason: "unavailable", what: "the server is starting", who: "you" }
+        const refusal = whyNotPlain(this.#state, wish)
+        if (!refusal) this.#submit({ type: "addPlain", wish })
+        return refusal
+    }
+
+    /** Whether there was one. */
+    removePlainLeg(sid: string, name: string): boolean {
+        const isThere = this.#state?.sessions.get(sid)?.plain.has(name) ?? false
+        if (isThere) this.#submit({ type: "removePlain", sid, name })
+        return isThere
+    }
+
     /** What is emulated towards `far` from now on, of connections and datagrams; undefined: nothing. */
     emulate(far: string, conditions: PathConditions | undefined): void {
         this.underlay.set(far, conditions)
@@ -402,6 +422,12 @@ export class RoutingServer {
                 this.data.post({ type: "addLeg", leg })
                 return this.data.post({ type: "mute", ssrc, on: muted })
             }
+            case "addPlainLeg": {
+                const { sid: session, name } = effect
+                const { ssrc, codec, from: plain, to = { ip: plain.ip, port: plain.port } } = effect.leg
+                const leg = { session, endpoint: plainEndpoint(name), ssrc, remoteIp: to.ip, remotePort: to.port }
+                return this.data.post({ type: "addLeg", leg: { ...leg, codec, plain } })
+            }
             case "mute":
                 return this.data.post({ type: "mute", ssrc: effect.ssrc, on: effect.on })
             case "removeLeg":
@@ -415,11 +441,21 @@ export class RoutingServer {
                 const keys = key === undefined ? undefined : deriveSessionKeys(key, this.id, mixers)
                 return this.data.post({ type: "sessionKeys", session, keys })
             }
+            case "record":
+                return this.#record(effect.sid, effect.format)
             case "removeLink":
                 return this.data.post({ type: "removeLink", session: effect.sid, peer: effect.peer })
             case "log":
                 return this.#log[effect.level](effect.details, effect.what)
         }
+    }
+
+    #record(session: string, format: SoundFormat | undefined) {
+        if (format === undefined) return this.data.post({ type: "stopRecording", session })
+        const { recordings } = this.#parts
+        if (recordings === undefined) return this.#log.warn({ session }, "not recorded: no state folder")
+        const path = join(recordings, `${session}-${new Date().toISOString().replaceAll(":", "-")}.${format}`)
+        this.data.post({ type: "record", session, path, format })
     }
 
     /** The group server places sessions by the delays of the routing tables. */

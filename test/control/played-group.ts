@@ -12,8 +12,8 @@ interface GroupEvents {
     reservation: [rs: string, report: ReservationReport, atMs: number]
 }
 
-/** No secret, as nothing here is. */
-function keyOf(sid: string): string {
+/** The key of a session. No secret, as nothing here is. */
+export function keyOf(sid: string): string {
     return Buffer.alloc(32, sid).toString("base64")
 }
 

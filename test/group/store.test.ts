@@ -58,6 +58,7 @@ function session(id: string, start: number, more: Partial<SessionRow> = {}): Ses
         createdMs: 1_800_000_000_123,
         endedMs: 0,
         endReason: "",
+        recording: "ogg",
         invitations: [
             { endpoint: "a", name: "A", status: "invited", server: "" },
             { endpoint: "b", name: "B", status: "joined", server: "rs-b" },

@@ -91,10 +91,11 @@ describe("reports between a media engine and a routing server", () => {
         const remotePort = socket.address().port
         const leg = { session: "s", endpoint: "phone", ssrc: 5, remoteIp: "127.9.44.1", remotePort }
         assert.equal(plane!.plane.addLeg(leg).ok, false, "a leg without keys must be plain by somebody's word")
-        assert.equal(plane!.plane.addLeg({ ...leg, plain: true, keys: legKeys() }).ok, false)
+        const plainFrom = { ip: "127.9.44.1", port: remotePort }
+        assert.equal(plane!.plane.addLeg({ ...leg, plain: plainFrom, keys: legKeys() }).ok, false)
         const came: Buffer[] = []
         socket.on("message", packet => came.push(packet))
-        assert.ok(plane!.plane.addLeg({ ...leg, plain: true }).ok)
+        assert.ok(plane!.plane.addLeg({ ...leg, plain: plainFrom }).ok)
         await eventually(() => came.length >= 60, "a second of packets")
         assert.ok(came.every(packet => !isRtcp(packet) && packet.length === 172))
         const plain = Buffer.alloc(172, 0x55)
@@ -111,5 +112,38 @@ describe("reports between a media engine and a routing server", () => {
         assert.equal(readRtcp(found, found.length, new Compound()), "")
         assert.deepEqual(plane!.plane.silentLegs(0), [], "who only listens holds its place")
         assert.equal(plane!.plane.removeLeg(5), true)
+    })
+
+    test("a plain leg without a port takes the first stranger of its address with its payload type, and answers there", async context => {
+        const [plane] = await startPlanes(context, ["127.9.45.11"])
+        const bind = async (ip: string) => {
+            const socket = createSocket("udp4")
+            socket.bind(0, ip)
+            await once(socket, "listening")
+            context.after(() => void socket.close())
+            return socket
+        }
+        const [sender, other, elsewhere] = [
+            await bind("127.9.45.1"),
+            await bind("127.9.45.1"),
+            await bind("127.9.45.2"),
+        ]
+        const leg = { session: "s", endpoint: "phone", ssrc: 5, remoteIp: "127.9.45.1", remotePort: 0 }
+        assert.ok(plane!.plane.addLeg({ ...leg, plain: { ip: "127.9.45.1", port: 0, payloadType: 96 } }).ok)
+        const packet = Buffer.alloc(172, 0x55)
+        const send = (socket: typeof sender, payloadType: number) => {
+            packet.writeUInt16BE(0x8000 | payloadType, 0)
+            packet.writeUInt32BE(0xabcd, 8)
+            socket.send(Buffer.from(packet), plane!.port, plane!.ip)
+        }
+        send(elsewhere, 96)
+        send(other, 0)
+        await eventually(() => plane!.plane.statistics().datagrams.unknownLeg === 2, "strangers to be counted")
+        const answered = once(sender, "message")
+        send(sender, 96)
+        const [answer] = (await answered) as [Buffer]
+        assert.equal(answer[1]! & 0x7f, 96)
+        send(other, 96)
+        await eventually(() => plane!.plane.statistics().datagrams.unknownLeg === 3, "the place to be taken")
     })
 })

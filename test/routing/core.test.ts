@@ -4,6 +4,26 @@ import { neighbourLimitDefaults } from "../../protocol/servers.ts"
 import type { Effect, Outcome } from "../../servers/routing/core/model.ts"
 import { member, of, Play, requests, told } from "./play.ts"
 
+describe("recording", () => {
+    const recorded = (effects: Effect[]) => of(effects, "record").map(({ format }) => format)
+
+    test("is done by the source alone, from when it is wanted until it is not, and told to everybody here", () => {
+        const play = new Play()
+        play.register()
+        play.session()
+        play.attach("ep-a")
+        play.join("ep-a")
+        const effects = play.session({ n: 2, rec: 1, recAs: "ogg" })
+        assert.deepEqual(recorded(effects), ["ogg"])
+        assert.equal(told([...effects, ...play.pass(1000)], "ep-a").at(-1)?.[1].rec, 1)
+        assert.deepEqual(recorded(play.session({ n: 3, rec: 1, recAs: "ogg" })), [], "it goes on")
+        assert.deepEqual(recorded(play.session({ n: 4, rec: 1 })), [undefined, "wav"], "another form is another file")
+        assert.deepEqual(recorded(play.session({ n: 5, rec: 1, source: "rs-b" })), [undefined], "the source has moved")
+        play.session({ n: 6, rec: 1 })
+        assert.deepEqual(recorded(play.group({ verb: "end", message: { sid: "s1", reason: "ended" } })), [undefined])
+    })
+})
+
 describe("registering with the group server", () => {
     test("says hello after every connect, repeats it until it is answered, and again after the group server's new birth", () => {
         const play = new Play()

@@ -6,12 +6,21 @@
  */
 
 import assert from "node:assert/strict"
+import { createSocket } from "node:dgram"
 import { after, before, test } from "node:test"
+import { writeRtp } from "../../media/rtp.ts"
+import { datagramHeaderBytes, datagramKinds, datagramTagBytes } from "../../protocol/link.ts"
 import { type ReservationReport, type ServerSession, sessionKbps } from "../../protocol/servers.ts"
 import type { Reservation } from "../../servers/routing/control/schemas.ts"
 import { type RoutingNetwork, startRoutingNetwork } from "../control/network.ts"
 import type { PlayedEndpoint } from "../control/played-endpoint.ts"
+import { keyOf } from "../control/played-group.ts"
+import { Capture, type CapturedDatagram } from "../support/capture.ts"
 import { eventually, within } from "../support/deadline.ts"
+import { processHolds } from "../support/process-memory.ts"
+import { needPackage } from "../support/system-package.ts"
+
+const tcpdump = needPackage("tcpdump", "tcpdump")
 
 const ids = ["rs-a", "rs-b", "rs-c", "rs-d"]
 const line = ["rs-a > rs-b", "rs-b > rs-c", "rs-c > rs-d"]
@@ -158,6 +167,73 @@ test("[claim 4] a session passes through servers without members unread, without
         assert.ok((await metric(id, 'parley_routing_transit_packets_total{outcome="copies"}')) > 0)
         assert.equal(await metric(id, 'parley_routing_media_channels{kind="link"}'), 0, "nothing is mixed there")
     }
+})
+
+test("[claim 4] on the links of a transit server payloads leave as they came, are no sound, and it has no key for them", {
+    skip: tcpdump.ok ? false : tcpdump.why,
+}, async () => {
+    assert.ok(tcpdump.ok)
+    const { ip } = network.servers["rs-b"]
+    const [left, right] = [network.servers["rs-a"].ip, network.servers["rs-c"].ip]
+    const capture = await Capture.start(tcpdump.path, `udp and host ${ip}`)
+    a.isLoud = d.isLoud = true
+    const isMedia = ({ payload }: CapturedDatagram) => payload[0] === (0x60 | datagramKinds.media)
+    await eventually(() => capture.datagrams().filter(isMedia).length >= 200, "a second of sound both ways")
+    a.isLoud = d.isLoud = false
+    const media = (await capture.stop()).filter(isMedia)
+    // Behind the label, before the tag.
+    const contents = (from: string, to: string) =>
+        media
+            .filter(one => one.from === from && one.to === to)
+            .map(({ payload }) => payload.subarray(datagramHeaderBytes + 4, -datagramTagBytes).toString("hex"))
+    for (const [from, to] of [
+        [left, right],
+        [right, left],
+    ]) {
+        const came = contents(from, ip)
+        const went = new Set(contents(ip, to))
+        assert.ok(came.length >= 10, `${came.length} packets came`)
+        // What came last may have left after the end.
+        for (const content of came.slice(0, -5)) assert.ok(went.has(content), "it left as it came")
+    }
+    // The tone of the played endpoints repeats after eight samples; what is encrypted repeats nothing.
+    const isTone = (packet: string) => packet.slice(64, 80) === packet.slice(80, 96)
+    assert.ok(!media.some(({ payload }) => isTone(payload.toString("hex"))))
+    assert.equal(await dspHeld("rs-b"), 0)
+
+    const key = Buffer.from(keyOf("s1"), "base64")
+    const holdsKey = (id: string) => {
+        const pid = network.servers[id].child.process.pid ?? 0
+        return processHolds(pid, Buffer.from(keyOf("s1"))) || processHolds(pid, key)
+    }
+    assert.ok(holdsKey("rs-a"), "who processes the session has it, and it is found")
+    assert.equal(holdsKey("rs-b"), false)
+})
+
+test("a standard RTP sender that an operator lets in is heard at the far end, hears it, and is gone when taken out", async () => {
+    const { control, ip } = network.servers["rs-a"]
+    const socket = createSocket("udp4")
+    await new Promise<void>(resolve => socket.bind(0, "127.0.0.1", resolve))
+    const added = await control.putPlainLeg("s1", "phone", { from: { ip: "127.0.0.1", port: socket.address().port } })
+    assert.ok(added.ok, JSON.stringify(added))
+    assert.equal(added.value.ip, ip)
+    await sees(d, "rs-d", 3)
+    await within(d.nextHeard("silence"), "silence at ep-d", patienceMs)
+    const answered = new Promise<Buffer>(resolve => socket.once("message", resolve))
+    let sequence = 0
+    const sending = setInterval(() => {
+        const packet = Buffer.alloc(172, sequence % 2 === 0 ? 0x20 : 0xa0)
+        writeRtp(packet, false, 0, sequence, sequence * 160, 77)
+        sequence++
+        socket.send(packet, added.value.port, added.value.ip)
+    }, 20)
+    await within(d.nextHeard(), "the sender at ep-d", patienceMs)
+    assert.equal((await within(answered, "sound for the sender", patienceMs)).length, 172)
+    assert.equal((await control.putPlainLeg("s1", "phone", { from: { ip: "127.0.0.1" } })).ok, false)
+    clearInterval(sending)
+    assert.ok((await control.deletePlainLeg("s1", "phone")).ok)
+    await sees(d, "rs-d", 2)
+    socket.close()
 })
 
 test("[claim 14] a second session for which the links have no room is refused, and the link is named", async () => {

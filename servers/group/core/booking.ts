@@ -68,6 +68,7 @@ function decide(state: State, request: BookRequest, context: Context, policy: Po
         createdMs: context.nowMs,
         endedMs: 0,
         endReason: "",
+        recording: "",
         invitations: invited.map(invitationFor),
     }
     state.durable.sessions.set(session.id, session)

@@ -13,7 +13,7 @@ import { audit, done, problemWithId, problemWithName, refuse } from "./outcome.t
 import { placeServer } from "./place.ts"
 import { touchEndpoint } from "./touch.ts"
 
-type Enrolment = Exclude<Command, { do: "book" } | { do: "cancel" }>
+type Enrolment = Exclude<Command, { do: "book" | "cancel" | "record" }>
 
 const maxEndpoints = 90_000
 const maxGroups = 10_000

@@ -103,6 +103,26 @@ export function cancel(state: State, sid: string, by: string | undefined, actor:
     return done()
 }
 
+/** Whoever may cancel a session may have it recorded, from now on or from its opening on; everybody in it is told. */
+export function record(
+    state: State,
+    { sid, format }: { sid: string; format: SessionRow["recording"] },
+    by: string | undefined,
+    actor: string,
+    context: Context,
+): Answer {
+    const session = state.durable.sessions.get(sid)
+    if (!session) return refuse("unknown-session", `no session ${sid}`, "you")
+    if (by !== undefined && session.booker !== by)
+        return refuse("not-allowed", "only who booked it can record it", "organiser")
+    if (session.state === "ended") return refuse("ended", "the session is over", "nobody")
+    if (session.recording === format) return done()
+    audit(context, actor, "record", sid, "done", { format })
+    session.recording = format
+    changed(state, session, context)
+    return done()
+}
+
 /** `decline`: the room is free again for others; the booker's own decline is a cancel. */
 export function decline(state: State, sid: string, endpoint: string, context: Context): Answer {
     const found = memberOf(state, sid, endpoint)

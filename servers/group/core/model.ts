@@ -11,6 +11,7 @@ import {
     type NeighbourLimits,
     neighbourLimitDefaults,
     type Place,
+    type RecordingFormat,
     type ReservationReport,
     type ReservationState,
     type ServerState,
@@ -94,6 +95,8 @@ export interface SessionRow {
     /** 0 while it has not ended. */
     endedMs: number
     endReason: string
+    /** The form of the recording that runs while it goes on; empty: none. */
+    recording: RecordingFormat | ""
     invitations: Invitation[]
 }
 
@@ -348,6 +351,8 @@ export type Command =
     | { do: "putPolicy"; deny: [string, string][]; limits: NeighbourLimits; version?: number }
     | { do: "book"; booking: BookRequest }
     | { do: "cancel"; sid: string }
+    /** `format` empty: no longer. */
+    | { do: "record"; sid: string; format: RecordingFormat | "" }
 
 export type GroupEvent =
     | { type: "request"; kind: PartyKind; from: string; verb: string; message: unknown }

@@ -146,6 +146,7 @@ function sessionBody(
         members.push(rs ? { ...member, rs } : member)
     }
     const unreached = unreachedMessage(state, session, servers)
-    const body = { state: session.state, source: session.source, end: session.end, members }
+    const recording = session.recording ? { rec: 1, recAs: session.recording } : {}
+    const body = { state: session.state, source: session.source, end: session.end, members, ...recording }
     return unreached.length > 0 ? { ...body, unreached } : body
 }

@@ -15,7 +15,7 @@ import { candidatesFor } from "./candidates.ts"
 import { directoryPage } from "./directory.ts"
 import { takeDistances } from "./distances.ts"
 import { enrol } from "./enrolment.ts"
-import { cancel, decline, joined, left, tick, want } from "./lifecycle.ts"
+import { cancel, decline, joined, left, record, tick, want } from "./lifecycle.ts"
 import type { Answer, Context, GroupEvent, Policy, Refusal, State } from "./model.ts"
 import { audit, done, refuse } from "./outcome.ts"
 import { pick } from "./pick.ts"
@@ -167,6 +167,7 @@ function command(
     const { actor, command: wanted, key, only } = event
     const act = (): Answer => {
         if (wanted.do === "cancel") return cancel(state, wanted.sid, only, actor, context)
+        if (wanted.do === "record") return record(state, wanted, only, actor, context)
         if (wanted.do !== "book") return enrol(state, wanted, actor, context)
         if (only !== undefined && wanted.booking.booker !== only) {
             audit(context, actor, "book", wanted.booking.with, "not-allowed", { ...wanted.booking })

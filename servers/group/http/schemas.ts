@@ -7,7 +7,7 @@ import { type Static, type TSchema, Type } from "typebox"
 import { limits } from "../../../protocol/limits.ts"
 import { sessionStates } from "../../../protocol/messages.ts"
 import { fixers, reasons } from "../../../protocol/reasons.ts"
-import { reservationStates, serverLimits } from "../../../protocol/servers.ts"
+import { recordingFormats, reservationStates, serverLimits } from "../../../protocol/servers.ts"
 import { invitationStatuses } from "../core/model.ts"
 import { roles } from "./tokens.ts"
 
@@ -239,7 +239,11 @@ export const Session = Type.Object({
     createdMs: Ms,
     endedMs: Type.Optional(Ms),
     endReason: Type.Optional(Type.String()),
+    recording: Type.Optional(
+        Type.Enum([...recordingFormats], { description: "It is recorded at its source, in this form" }),
+    ),
 })
+export const RecordSession = Type.Object({ format: Type.Enum([...recordingFormats]) }, { additionalProperties: false })
 export type Session = Static<typeof Session>
 export const SessionInFull = Type.Object({ ...Session.properties, reservation: Type.Optional(Reservation) })
 export type SessionInFull = Static<typeof SessionInFull>

@@ -136,6 +136,41 @@ export function sessionRoutes(app: App, backend: Backend): void {
         },
     )
 
+    const recording = "/v1/sessions/:id/recording"
+    const record = (summary: string) => ({
+        summary: `${summary}; a member only of what its endpoint has booked`,
+        tags,
+        params: schemas.IdParams,
+        response: { 204: Type.Null(), ...refusals },
+    })
+    app.put(
+        recording,
+        {
+            config: { role: "member" },
+            schema: {
+                ...record("Record a session at its source, from now or from its opening on; everybody in it sees it"),
+                operationId: "recordSession",
+                body: schemas.RecordSession,
+            },
+        },
+        async (request, reply) => {
+            const { format } = request.body
+            const answer = await command(backend, request, { do: "record", sid: request.params.id, format })
+            return answer.ok ? reply.code(204).send(null) : sendRefusal(reply, answer)
+        },
+    )
+    app.delete(
+        recording,
+        {
+            config: { role: "member" },
+            schema: { ...record("Record it no longer"), operationId: "stopRecording" },
+        },
+        async (request, reply) => {
+            const answer = await command(backend, request, { do: "record", sid: request.params.id, format: "" })
+            return answer.ok ? reply.code(204).send(null) : sendRefusal(reply, answer)
+        },
+    )
+
     app.delete(
         "/v1/sessions/:id",
         {
@@ -177,6 +212,7 @@ function sessionOf(backend: Backend, row: SessionRow): schemas.Session {
         createdMs,
     }
     if (row.source) Object.assign(session, { source: row.source, sourceReason: row.sourceReason })
+    if (row.recording) session.recording = row.recording
     if (state === "ended") Object.assign(session, { endedMs: row.endedMs, endReason: row.endReason })
     return session
 }

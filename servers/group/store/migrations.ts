@@ -138,8 +138,18 @@ const second: Migration = {
     },
 }
 
+/** Which sessions are recorded, and how. */
+const third: Migration = {
+    async up(db: Db) {
+        await db.schema
+            .alterTable("sessions")
+            .addColumn("recording", "text", column => column.notNull().defaultTo(""))
+            .execute()
+    },
+}
+
 export const migrations: MigrationProvider = {
     async getMigrations() {
-        return { "0001-first": first, "0002-places": second }
+        return { "0001-first": first, "0002-places": second, "0003-recording": third }
     },
 }

@@ -94,6 +94,7 @@ export function sessionToRow(row: SessionRow): Tables["sessions"] {
         created_ms: row.createdMs,
         ended_ms: row.endedMs,
         end_reason: row.endReason,
+        recording: row.recording,
     }
 }
 
@@ -118,6 +119,7 @@ export function sessionFromRow(row: Tables["sessions"], invitations: Tables["inv
         createdMs: Number(row.created_ms),
         endedMs: Number(row.ended_ms),
         endReason: row.end_reason,
+        recording: row.recording as SessionRow["recording"],
         invitations: invitations.map(invitationFromRow),
     }
 }

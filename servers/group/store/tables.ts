@@ -46,6 +46,7 @@ export interface Tables {
         created_ms: number
         ended_ms: number
         end_reason: string
+        recording: string
     }
     /** No reference to the endpoint: an invitation outlives it. */
     invitations: {

@@ -17,6 +17,7 @@ const answers = {
     reservations: schemas.Reservations,
     can: schemas.Can,
     media: schemas.Media,
+    plain: schemas.Plain,
     health: schemas.Health,
     text: Type.String(),
     nothing: Type.Undefined(),

@@ -79,6 +79,13 @@ export class ControlClient {
         const query = sid === undefined ? "" : `?sid=${encodeURIComponent(sid)}`
         return this.#call("media", "GET", `/v1/media${query}`)
     }
+    /** Lets a standard RTP sender or receiver into a session that has members at this server. */
+    putPlainLeg(sid: string, name: string, wish: schemas.PlainGiven) {
+        return this.#call("plain", "PUT", plainPath(sid, name), wish)
+    }
+    deletePlainLeg(sid: string, name: string) {
+        return this.#call("nothing", "DELETE", plainPath(sid, name))
+    }
     metrics() {
         return this.#call("text", "GET", "/metrics")
     }
@@ -143,4 +150,8 @@ export class ControlClient {
             status: response.status,
         }
     }
+}
+
+function plainPath(sid: string, name: string): string {
+    return `/v1/sessions/${encodeURIComponent(sid)}/plain/${encodeURIComponent(name)}`
 }

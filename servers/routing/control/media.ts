@@ -23,7 +23,7 @@ export function mediaRoutes(app: App, server: RoutingServer): void {
 
 async function mediaOf(server: RoutingServer, sid: string | undefined): Promise<schemas.Media> {
     const isAsked = (one: { session: string }) => sid === undefined || one.session === sid
-    const { media, transitEntries, counters, stray, heapBytes } = await server.statistics()
+    const { media, transitEntries, counters, stray, recordings, heapBytes } = await server.statistics()
     const { legs, links, dspUnitsUsed, datagrams, ticks, sessions } = media
     return {
         ...{ sessions, dspUnitsUsed, datagrams, ticks, heapBytes },
@@ -34,6 +34,7 @@ async function mediaOf(server: RoutingServer, sid: string | undefined): Promise<
                 return { session, from, labelIn, out, packets, notSent }
             })
             .filter(isAsked),
+        recordings: recordings.filter(isAsked),
         linkDatagrams: Object.entries(counters).map(([peer, of]) => ({ peer, ...of })),
         strayDatagrams: stray,
     }

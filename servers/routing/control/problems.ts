@@ -7,8 +7,13 @@ import { type ProblemBody as Body, httpStatuses, problemBody } from "../../http/
 const statuses = {
     ...httpStatuses,
     "unknown-server": 404,
+    "unknown-session": 404,
     "no-route": 409,
     "too-many": 409,
+    busy: 409,
+    ended: 409,
+    "no-dsp": 409,
+    unavailable: 503,
     "not-ready": 503,
     "no-answer": 504,
 } as const

@@ -251,11 +251,52 @@ export const Media = Type.Object({
         { description: "Sessions that pass through unread, by the label that their packets come under [claim 4]" },
     ),
     linkDatagrams: Type.Array(Type.Object({ peer: Type.String(), ...datagrams })),
+    recordings: Type.Array(
+        Type.Object({
+            ...{ session: Type.String(), path: Type.String(), format: Type.String(), seconds: Type.Number() },
+            lostSeconds: Type.Number({ description: "Not in the file: the disk was too slow or full" }),
+        }),
+        { description: "That run at present" },
+    ),
     strayDatagrams: Type.Integer({ minimum: 0, description: "On the link port, of no link" }),
     datagrams: counts,
     ticks: counts,
     heapBytes: Type.Integer({ minimum: 0, description: "Of the data plane's thread" }),
 })
+
+const portOf = (minimum: number, description: string) => Type.Integer({ minimum, maximum: 65535, description })
+const ip = Type.String({ maxLength: 15, description: "IPv4" })
+export const PlainParams = Type.Object({ sid: identifier, name: identifier })
+export const PlainGiven = Type.Object(
+    {
+        codec: Type.Optional(Type.Enum(["pcmu", "opus"], { description: "Default pcmu" })),
+        from: Type.Object(
+            { ip, port: Type.Optional(portOf(0, "0 or left out: that of the first packet")) },
+            { ...closed, description: "Where its packets come from" },
+        ),
+        to: Type.Optional(
+            Type.Object(
+                { ip, port: portOf(1, "UDP") },
+                { ...closed, description: "Where it is sent to; left out: where its packets come from" },
+            ),
+        ),
+        payloadType: Type.Optional(
+            Type.Integer({ minimum: 0, maximum: 127, description: "Of its packets; default: the codec's" }),
+        ),
+    },
+    closed,
+)
+export const Plain = Type.Object(
+    {
+        name: Type.String(),
+        server: Type.String(),
+        ip: Type.String({ description: "Where its packets go to" }),
+        port: Type.Integer(),
+        codec: Type.String(),
+        payloadType: Type.Integer(),
+    },
+    { description: "A leg of a standard RTP sender or receiver, without SRTP" },
+)
 
 export const Health = Type.Object({ ok: Type.Boolean() })
 
@@ -277,3 +318,5 @@ export type Ledger = Static<typeof Ledger>
 export type Reservations = Static<typeof Reservations>
 export type Can = Static<typeof Can>
 export type Media = Static<typeof Media>
+export type PlainGiven = Static<typeof PlainGiven>
+export type Plain = Static<typeof Plain>

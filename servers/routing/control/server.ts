@@ -16,6 +16,7 @@ import { linkRoutes } from "./links.ts"
 import { mediaRoutes } from "./media.ts"
 import { buildMetrics } from "./metrics.ts"
 import { operationRoutes } from "./operations.ts"
+import { plainRoutes } from "./plain.ts"
 import { problem } from "./problems.ts"
 import { reservationRoutes } from "./reservations.ts"
 import { routingRoutes } from "./routing.ts"
@@ -69,6 +70,7 @@ async function buildControl(server: RoutingServer, token: string, log: FastifyBa
     routingRoutes(app, server)
     reservationRoutes(app, server)
     mediaRoutes(app, server)
+    plainRoutes(app, server)
     return app
 }
 

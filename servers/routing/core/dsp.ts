@@ -19,9 +19,9 @@ export function dspShort(state: State, session: Session, codec: CodecName): numb
     return state.ledger.shortForPresent(session.known.sid, dspOfLegs(session) + dspUnitsOf("leg", codec))
 }
 
-function dspOfLegs(session: Session): number {
+function dspOfLegs({ legs, plain }: Session): number {
     let units = 0
-    for (const { codec } of session.legs.values()) units += dspUnitsOf("leg", codec)
+    for (const { codec } of [...legs.values(), ...plain.values()]) units += dspUnitsOf("leg", codec)
     return units
 }
 

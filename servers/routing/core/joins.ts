@@ -7,13 +7,14 @@
 import type { CodecName } from "../../../media/codec.ts"
 import { codecs, isCodecName } from "../../../media/codecs.ts"
 import type { Join } from "../../../protocol/messages.ts"
-import { ipv4ToInt } from "../../../protocol/text.ts"
 import { dspUnitsOf } from "../media/dsp-units.ts"
+import { isUnicast } from "./addresses.ts"
 import { done, type Refusal, refuse } from "./answers.ts"
 import { dspFree, dspShort } from "./dsp.ts"
 import { type Attachment, coreLimits, type Effect, type Session, type State } from "./model.ts"
 import { want } from "./registration.ts"
-import { addLeg, hasTree, peopleIn, removeLeg, unreachedHere } from "./sessions.ts"
+import { addLeg, peopleIn, removeLeg, unreachedHere } from "./sessions.ts"
+import { hasTree } from "./tree.ts"
 
 const packetTimeMs = 20
 
@@ -200,10 +201,4 @@ export function dropHeld(state: State, attachment: Attachment): void {
     if (!attachment.held) return
     if (attachment.held.want !== undefined) state.requests.delete(attachment.held.want)
     attachment.held = undefined
-}
-
-/** An address that one machine can have: media must not be sent to a network. */
-function isUnicast(ip: string): boolean {
-    const value = ipv4ToInt(ip)
-    return value >= 0x01000000 && value < 0xe0000000
 }

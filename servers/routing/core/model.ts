@@ -6,6 +6,7 @@
  */
 
 import type { CodecName } from "../../../media/codec.ts"
+import type { SoundFormat } from "../../../media/sound-file.ts"
 import type { Count } from "../../../protocol/link.ts"
 import type { Attach, EndpointState, Join, SessionRequest } from "../../../protocol/messages.ts"
 import type { Fixer, Reason } from "../../../protocol/reasons.ts"
@@ -19,8 +20,10 @@ import type {
     Place,
     ServerSession,
 } from "../../../protocol/servers.ts"
+import type { PlainSource } from "../media/interface.ts"
 import type { Ledger } from "../reservation/ledger.ts"
 import type { Branch, ReservationEffect, ReservationEvent } from "../reservation/model.ts"
+import type { PlainWish } from "./plain.ts"
 import type { PeerParts } from "./servers.ts"
 import type { Speaking, Tree } from "./tree.ts"
 
@@ -45,6 +48,7 @@ export const coreLimits = {
     rosterIntervalMs: 700,
     /** A muted endpoint sends silence; one that sends nothing for so long does not hold its place. */
     legSilenceMs: 30_000,
+    plainLegs: 16,
     /** An attachment that its endpoint never knew of. */
     forgetElsewhereMs: 30_000,
     /** A session that nobody ended is dropped this long after its end. */
@@ -116,10 +120,22 @@ export interface Leg {
     lossPercent: number
 }
 
+/** See plain.ts. */
+export interface PlainLeg {
+    ssrc: number
+    codec: CodecName
+    from: PlainSource & { payloadType: number }
+    to?: { ip: string; port: number }
+}
+
 export interface Session {
     known: ServerSession
     /** By endpoint. */
     legs: Map<string, Leg>
+    /** It is recorded here, in this form. */
+    recording?: SoundFormat
+    /** By the name that the operator gave. */
+    plain: Map<string, PlainLeg>
     /** What has become of its reservation, where this server is the source. */
     outcome?: Outcome
 }
@@ -199,6 +215,9 @@ export type Event =
     | { type: "speaker"; sid: string; speaking: Speaking }
     /** How much of a leg gets lost at present, in the worse direction. */
     | { type: "legQuality"; sid: string; ep: string; lossPercent: number }
+    /** An operator lets a plain leg in, or takes it out. */
+    | { type: "addPlain"; wish: PlainWish }
+    | { type: "removePlain"; sid: string; name: string }
     /** Delays to other servers, to be told to the group server. */
     | { type: "delays"; list: Distances["list"] }
     | { type: "tick" }
@@ -217,11 +236,14 @@ export type Effect =
     /** To the reservation. */
     | { type: "reserve"; event: ReservationEvent }
     | { type: "addLeg"; sid: string; ep: string; leg: Leg; key: string; muted: boolean }
+    | { type: "addPlainLeg"; sid: string; name: string; leg: PlainLeg }
     /** Of a muted leg nothing is mixed, whatever its packets hold. */
     | { type: "mute"; ssrc: number; on: boolean }
     | { type: "removeLeg"; ssrc: number }
     | { type: "addLink"; sid: string; peer: string; labelOut: number; labelIn: number }
     | { type: "removeLink"; sid: string; peer: string }
+    /** The session's mix here goes into a file; without a form: no longer. */
+    | { type: "record"; sid: string; format: SoundFormat | undefined }
     /** What protects the session on links; without a key: nothing is processed here any more. */
     | { type: "sessionKey"; sid: string; key: string | undefined; mixers: readonly string[] }
     /** The session passes through between these links, unread [claim 4]; none: it no longer does. */

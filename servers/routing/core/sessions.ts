@@ -11,7 +11,9 @@ import { type ServerSession, sessionKbps } from "../../../protocol/servers.ts"
 import type { Branch } from "../reservation/model.ts"
 import { countLegs, dspUnitsOfMembers } from "./dsp.ts"
 import { coreLimits, type Effect, type Leg, type Outcome, type Session, type State } from "./model.ts"
+import { endPlain, plainName } from "./plain.ts"
 import { reportJoined, reportLeft, reportReservation } from "./registration.ts"
+import { freshSsrc } from "./ssrc.ts"
 import { peopleBeyond, type Speaking, setTree, speakerIn, tellCounts } from "./tree.ts"
 
 /** False when it is old news, or the session is over with it. */
@@ -40,10 +42,11 @@ export function learn(state: State, known: ServerSession, nowMs: number, out: Ef
             return false
         }
         state.ended.delete(sid)
-        state.sessions.set(sid, { known, legs: new Map() })
+        state.sessions.set(sid, { known, legs: new Map(), plain: new Map() })
     }
     if (known.key !== before?.key || String(known.mixers) !== String(before?.mixers))
         out.push({ type: "sessionKey", sid, key: known.key, mixers: known.mixers ?? [] })
+    record(state.sessions.get(sid)!, state.self.id, out)
     reserve(state, sid, out)
     // Nothing could be reserved for this server: who is here talks to nobody.
     const unreached = unreachedHere(state, known)
@@ -51,6 +54,16 @@ export function learn(state: State, known: ServerSession, nowMs: number, out: Ef
         for (const ep of [...state.sessions.get(sid)!.legs.keys()])
             dismiss(state, sid, ep, unreached.reason, nowMs, out)
     return true
+}
+
+/** A session is recorded at its source. */
+function record(session: Session, self: string, out: Effect[]): void {
+    const { sid, rec, recAs = "wav", source } = session.known
+    const format = rec === 1 && source === self ? recAs : undefined
+    if (format === session.recording) return
+    if (session.recording !== undefined) out.push({ type: "record", sid, format: undefined })
+    session.recording = format
+    if (format !== undefined) out.push({ type: "record", sid, format })
 }
 
 /** Why this server is left out of the session, as the group server says. */
@@ -71,6 +84,8 @@ export function end(state: State, sid: string, reason: Reason, nowMs: number, ou
         bye(ep, sid, reason, out)
         removeLeg(state, sid, ep, reason, nowMs, out)
     }
+    endPlain(state, session, reason, out)
+    if (session.recording !== undefined) out.push({ type: "record", sid, format: undefined })
     if (session.known.source === state.self.id) out.push({ type: "reserve", event: { type: "drop", sid } })
     state.sessions.delete(sid)
     state.speaking.delete(sid)
@@ -148,14 +163,20 @@ export function dismiss(state: State, sid: string, ep: string, reason: Reason, n
     removeLeg(state, sid, ep, reason, nowMs, out)
 }
 
+function peopleHere(session: Session | undefined): number {
+    return session ? session.legs.size + session.plain.size : 0
+}
+
 /** People in the session, here and on the far sides of the tree's links. */
 export function peopleIn(state: State, sid: string): number {
-    const here = state.sessions.get(sid)?.legs.size ?? 0
-    return Math.min(here + peopleBeyond(state.tree, sid), limits.sessionMembers)
+    return Math.min(peopleHere(state.sessions.get(sid)) + peopleBeyond(state.tree, sid), limits.sessionMembers)
 }
 
 export function onSpeaker(state: State, sid: string, speaking: Speaking): void {
-    if (speaking.endpoint === undefined && speaking.peer === undefined) state.speaking.delete(sid)
+    const { endpoint, peer } = speaking
+    // A plain leg has no name that members could be told.
+    const isNameless = endpoint !== undefined && plainName(endpoint) !== undefined
+    if (isNameless || (endpoint === undefined && peer === undefined)) state.speaking.delete(sid)
     else state.speaking.set(sid, speaking)
     state.touched.add(sid)
 }
@@ -180,7 +201,7 @@ export function tellRosters(state: State, nowMs: number, out: Effect[]): void {
     for (const sid of state.touched) {
         const session = state.sessions.get(sid)
         const speaking = state.speaking.get(sid)
-        tellCounts(state.tree, sid, session?.legs.size ?? 0, speaking, out)
+        tellCounts(state.tree, sid, peopleHere(session), speaking, out)
         state.touched.delete(sid)
         if (!session) continue
         const people = peopleIn(state, sid)
@@ -206,12 +227,6 @@ export function tellRosters(state: State, nowMs: number, out: Effect[]): void {
             out.push({ type: "toEndpoint", ep, verb: "roster", message, replaces: `roster ${sid}` })
         }
     }
-}
-
-/** Whether the session can be joined here: its tree reaches this server, or starts from it and is active. */
-export function hasTree(state: State, { known, outcome }: Session): boolean {
-    if (known.source !== state.self.id) return state.tree.has(known.sid)
-    return outcome?.type === "active" || outcome?.type === "degraded" || state.tree.has(known.sid)
 }
 
 /** The reserved tree at this server is another one now. */
@@ -250,7 +265,7 @@ function reserve(state: State, sid: string, out: Effect[]): void {
     const servers = new Set<string>()
     for (const { rs } of known.members) if (rs !== undefined) servers.add(rs)
     for (const { rs } of known.unreached ?? []) servers.delete(rs)
-    const isHere = servers.delete(self) || session.legs.size > 0
+    const isHere = servers.delete(self) || peopleHere(session) > 0
     const destinations = [...servers].sort().map(rs => ({ rs, dspUnits: dspUnitsOfMembers }))
     const wish = { sid, version: known.n, destinations, bandwidthKbps: known.kbps ?? sessionKbps }
     out.push({ type: "reserve", event: { type: "wish", wish: { ...wish, dspUnits: isHere ? dspUnitsOfMembers : 0 } } })
@@ -258,18 +273,4 @@ function reserve(state: State, sid: string, out: Effect[]): void {
 
 function bye(ep: string, sid: string, reason: Reason, out: Effect[]): void {
     out.push({ type: "toEndpoint", ep, verb: "bye", message: { sid, reason } })
-}
-
-/** A number that names one leg at this server. Mulberry32 over a seed that comes in from outside. */
-function freshSsrc(state: State): number {
-    for (;;) {
-        state.randomSeed = (state.randomSeed + 0x6d2b79f5) >>> 0
-        let mixed = state.randomSeed
-        mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
-        mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-        const ssrc = (mixed ^ (mixed >>> 14)) >>> 0
-        if (ssrc === 0 || state.ssrcs.has(ssrc)) continue
-        state.ssrcs.add(ssrc)
-        return ssrc
-    }
 }

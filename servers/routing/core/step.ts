@@ -10,6 +10,7 @@ import { repeat } from "./answers.ts"
 import { attach, detach, endpointState, forgetLost, sendAllAway } from "./attachments.ts"
 import { endHeld, expireHeld, join, leave, refuseHeld, resumeHeld } from "./joins.ts"
 import type { Effect, EndpointRequest, Event, GroupMessage, Self, State } from "./model.ts"
+import { addPlain, plainName, removePlain } from "./plain.ts"
 import * as registration from "./registration.ts"
 import { onPeers, onPolicy } from "./servers.ts"
 import {
@@ -90,10 +91,21 @@ function apply(state: State, event: Event, nowMs: number, out: Effect[]) {
         case "reserved":
             onReserved(state, event.outcome, nowMs, out)
             return resumeHeld(state, event.outcome.sid, nowMs, out)
+        case "addPlain":
+            return addPlain(state, event.wish, out)
+        case "removePlain":
+            removePlain(state, event.sid, event.name, "by an operator", out)
+            return
         case "legRefused":
-        case "legSilent":
+        case "legSilent": {
             out.push({ type: "log", level: "warn", what: "no leg", details: { ...event } })
+            const plain = plainName(event.ep)
+            if (plain !== undefined) {
+                removePlain(state, event.sid, plain, "no leg", out)
+                return
+            }
             return dismiss(state, event.sid, event.ep, "unavailable", nowMs, out)
+        }
         case "delays":
             return registration.reportDistances(state, event.list, nowMs, out)
         case "tick":

@@ -9,7 +9,7 @@
 import { limits } from "../../../protocol/limits.ts"
 import type { Count } from "../../../protocol/link.ts"
 import type { Branch } from "../reservation/model.ts"
-import type { Effect } from "./model.ts"
+import type { Effect, Session, State } from "./model.ts"
 
 interface Limb extends Branch {
     /** People on the far side, as the neighbour says. */
@@ -79,6 +79,12 @@ export function onCount(tree: Tree, peer: string, { sid, people, speaker }: Coun
 /** The endpoint that speaks in the session, wherever it is. */
 export function speakerIn(tree: Tree, sid: string, { endpoint, peer }: Speaking = nobody): string | undefined {
     return endpoint ?? (peer === undefined ? undefined : tree.get(sid)?.limbs.get(peer)?.speaker)
+}
+
+/** Whether the session can be joined here: its tree reaches this server, or starts from it and is active. */
+export function hasTree(state: State, { known, outcome }: Session): boolean {
+    if (known.source !== state.self.id) return state.tree.has(known.sid)
+    return outcome?.type === "active" || outcome?.type === "degraded" || state.tree.has(known.sid)
 }
 
 /** People on the far sides of all links. */

@@ -18,6 +18,7 @@ import { Backlog } from "./backlog.ts"
 import { LinkDatagrams, type LinkEnvironment } from "./link-datagrams.ts"
 import { LinkSocket } from "./link-socket.ts"
 import type { DataOptions, DataReport, DataRequest, OpenLink } from "./messages.ts"
+import { Recordings } from "./recordings.ts"
 import { type DataStatistics, type LinkCounters, type LinksStatistics, newLinkCounters } from "./statistics.ts"
 
 /** Statistics of links are told so often. */
@@ -42,6 +43,7 @@ export class DataPlane {
     readonly #seams: DataPlaneSeams
     readonly #underlay: Underlay
     readonly #backlog = new Backlog()
+    readonly #recordings: Recordings
     readonly #trains: TrainAnswerer
     readonly #environment: LinkEnvironment
     readonly #links = new Map<number, LinkDatagrams>()
@@ -68,6 +70,7 @@ export class DataPlane {
             send: (datagram, ip, port, mayDrop) => this.#socket?.send(datagram, ip, port, mayDrop) ?? false,
             tell: report => seams.report(report),
         }
+        this.#recordings = new Recordings((level, what, details) => seams.report({ type: "log", level, what, details }))
         this.transit = new Transit((peer, label, datagram) => {
             return this.#byPeer.get(peer)?.forward(datagram, label) ?? false
         })
@@ -80,6 +83,7 @@ export class DataPlane {
                 this.#trains.take(datagram, address, port, performance.now() * 1000, reply),
             loadPercent: () => this.#loadPercent,
             sendOnLink: (peer, label, packet) => void this.#byPeer.get(peer)?.sendMedia(label, packet),
+            onMix: (session, mix) => this.#recordings.take(session, mix),
             onSpeaker: (session, endpoint, peer) => seams.report({ type: "speaker", session, endpoint, peer }),
             log: (what, details) => seams.report({ type: "log", level: "info", what, details }),
         })
@@ -140,6 +144,10 @@ export class DataPlane {
             case "removeLeg":
                 this.media.removeLeg(request.ssrc)
                 return
+            case "record":
+                return this.#recordings.start(request)
+            case "stopRecording":
+                return this.#recordings.stop(request.session)
             case "addLink": {
                 const { session, peer } = request.treeLink
                 const added = this.media.addLink(request.treeLink)
@@ -191,6 +199,7 @@ export class DataPlane {
             media: this.media.statistics(),
             transitEntries: this.transit.list(),
             trains: { ...this.#trains.counters },
+            recordings: this.#recordings.list(),
             heapBytes: process.memoryUsage().heapUsed,
         }
     }
@@ -281,7 +290,7 @@ export class DataPlane {
         this.#trains.close()
         const socket = this.#socket
         this.#socket = undefined
-        await Promise.all([this.media.close(), socket?.close()])
+        await Promise.all([this.media.close(), socket?.close(), this.#recordings.close()])
         this.#underlay.close()
         this.#seams.report({ type: "closed" })
     }

@@ -10,6 +10,7 @@ import type { DatagramKeys } from "../link/datagram.ts"
 import type { Leg, LegReport, SessionKeys, TreeLink } from "../media/interface.ts"
 import type { TransitBranch } from "../transit/transit.ts"
 import type { PathConditions, UnderlayPlan } from "../underlay/conditions.ts"
+import type { RecordRequest } from "./recordings.ts"
 import type { DataStatistics, LinkFigures, LinksStatistics } from "./statistics.ts"
 
 /** What the data plane is made with. */
@@ -61,6 +62,9 @@ export type DataRequest =
     | { type: "sessionKeys"; session: string; keys: SessionKeys | undefined }
     /** How good each leg is; answered by `legReports`. */
     | { type: "legReports" }
+    /** The mix of a session goes into a file from now on, or no longer. */
+    | ({ type: "record" } & RecordRequest)
+    | { type: "stopRecording"; session: string }
     | { type: "addLink"; treeLink: TreeLink }
     | { type: "removeLink"; session: string; peer: string }
     /** Answered by `silentLegs`. */

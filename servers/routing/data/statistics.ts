@@ -32,6 +32,16 @@ export function newLinkCounters(): LinkCounters {
     return { received: 0, sent: 0, forged: 0, replayed: 0, malformed: 0, late: 0, congested: 0 }
 }
 
+/** A recording that runs. */
+export interface RecordingStatistics {
+    session: string
+    path: string
+    format: string
+    seconds: number
+    /** Not in the file: the disk was too slow or full. */
+    lostSeconds: number
+}
+
 export interface LinksStatistics {
     /** By server. */
     counters: Record<string, LinkCounters>
@@ -62,6 +72,7 @@ export interface DataStatistics extends LinksStatistics {
     media: PlaneStatistics
     transitEntries: TransitEntry[]
     trains: { answered: number; refused: number }
+    recordings: RecordingStatistics[]
     /** Live objects and garbage of the data plane's thread. */
     heapBytes: number
 }
@@ -71,7 +82,8 @@ export function noLinks(): LinksStatistics {
 }
 
 export function noStatistics(): DataStatistics {
-    return { ...noLinks(), media: noMedia, transitEntries: [], trains: { answered: 0, refused: 0 }, heapBytes: 0 }
+    const trains = { answered: 0, refused: 0 }
+    return { ...noLinks(), media: noMedia, transitEntries: [], trains, recordings: [], heapBytes: 0 }
 }
 
 const noMedia: PlaneStatistics = {

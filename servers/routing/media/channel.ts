@@ -80,6 +80,7 @@ export class Channel {
         private readonly start: number,
         private readonly emit: (packet: Buffer) => void,
         private readonly tagBytes = 0,
+        readonly payloadType = codec.payloadType,
     ) {
         this.jitter = new JitterBuffer({ codec, pullSamples: frameSamples, floorMs: jitterFloorMs, maxMs: jitterMaxMs })
         // The first wrap of the sequence number must be one that a receiver can tell (RFC 3711, 3.3.1).
@@ -136,7 +137,8 @@ export class Channel {
         const packet = this.packets[this.nextPacket]!
         this.nextPacket = (this.nextPacket + 1) % buffers
         const marker = this.sent === 0 || (mix !== undefined && pausedBefore)
-        const { payloadType, silence } = this.codec
+        const { payloadType } = this
+        const { silence } = this.codec
         // Timestamps come from the tick's number, not from what was sent: pauses and skipped ticks keep their length.
         writeRtp(packet, marker, payloadType, this.sequence, this.start + tick * this.ticksOfTick, this.ssrc)
         this.sequence = (this.sequence + 1) & 0xffff

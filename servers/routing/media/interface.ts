@@ -35,6 +35,8 @@ export interface MediaPlaneOptions {
      * nobody speaks. At most every 260 ms for a session; who speaks stays so through pauses, until another is clearly louder for 300 ms.
      */
     onSpeaker?: (session: string, endpoint: string | undefined, viaPeer: string | undefined) => void
+    /** All that is heard in a session in one tick of 20 ms, at 16 kHz; valid during the call. Must not throw. */
+    onMix?: (session: string, mix: Int16Array) => void
     /** Probes that one source address may ask a second before they are dropped. Default 200. */
     probesPerSecond?: number
     /** Things worth a log line; never called per packet. */
@@ -56,11 +58,20 @@ export interface Leg {
     codec?: CodecName
     /** SRTP keys, never used before. The same leg with others goes on under them. */
     keys?: LegKeys
-    /**
-     * A standard RTP sender or receiver that an operator has admitted: without keys, with any SSRC, known by its address alone. It
-     * is sent to from the beginning. Every other leg has keys.
-     */
-    plain?: boolean
+    /** A standard RTP sender or receiver that an operator has admitted, without keys. Every other leg has keys. */
+    plain?: PlainSource
+}
+
+/**
+ * Where a plain leg's packets come from, whatever their SSRC. Port 0: it becomes known with the first packet of that address
+ * that is RTP of the leg's codec and of no other leg. With `remotePort` 0 the leg is sent to where it comes from; else it is
+ * sent to from the beginning.
+ */
+export interface PlainSource {
+    ip: string
+    port: number
+    /** What its packets carry as payload type; default: the codec's own. */
+    payloadType?: number
 }
 
 /** What the processing servers of a session share, derived for each of them: transit servers have none of it [claim 4]. */

@@ -20,6 +20,8 @@ const fadeOut = fadeOutOf(fadeSamples)
 /** Sums above this are bent towards full scale instead of being cut. */
 const knee = 24576
 const aboveKnee = 32767 - knee
+/** Never written to. */
+const silence = new Int16Array(frameSamples)
 
 /** Keeps a sum of voices within 16 bits: exact below the knee, bent above it. */
 export function softLimit(sum: number): number {
@@ -70,10 +72,10 @@ export class Mixer {
         this.speaker.remove(channel)
     }
 
-    /** One tick: takes a frame from every channel and sends one to each. */
-    tick(deadlineMs: number, tick: number): void {
+    /** One tick: takes a frame from every channel and sends one to each. Returns all that is heard, valid until the next tick. */
+    tick(deadlineMs: number, tick: number): Int16Array {
         const channels = this.channels
-        if (this.isAsleep()) return
+        if (this.isAsleep()) return silence
         for (let i = 0; i < channels.length; i++) {
             const channel = channels[i]!
             channel.wasChosen = channel.chosen && !channel.fading
@@ -91,6 +93,7 @@ export class Mixer {
             channel.send(mix, tick)
         }
         if (this.speaker.follow(channels, tick)) this.onSpeaker(this.speaker.current)
+        return this.heard > 0 ? this.all : silence
     }
 
     /** Lends an encoder or takes it back, and notes who hears a mix from now on. */

@@ -40,6 +40,7 @@ import type {
 } from "./interface.ts"
 import { LinkProtection } from "./link-protection.ts"
 import { Mixer } from "./mixer.ts"
+import { isSamePlain, PlainLegs } from "./plain-legs.ts"
 import { ProbeLimit } from "./probe-limit.ts"
 
 export type * from "./interface.ts"
@@ -76,8 +77,7 @@ export class MediaPlane implements MediaPlaneFace {
     private readonly legs = new Map<number, HeldLeg>()
     /** By peer, then by the label that its packets carry. */
     private readonly links = new Map<string, Map<number, HeldLink>>()
-    /** Plain legs by their address. */
-    private readonly plain = new Map<string, HeldLeg>()
+    private readonly plain = new PlainLegs<HeldLeg>()
     private readonly protections = new Map<string, LinkProtection>()
     /** The present tick's time on the wall; it never goes back. */
     private unixMs = 0
@@ -127,7 +127,7 @@ export class MediaPlane implements MediaPlaneFace {
         const held = this.legs.get(leg.ssrc)
         if (held && (held.session !== leg.session || held.endpoint !== leg.endpoint))
             return failure("taken", `SSRC ${leg.ssrc} belongs to another leg`, "maker")
-        if (held && held.channel.codec.name === codec && held.plain === leg.plain) {
+        if (held && held.channel.codec.name === codec && isSamePlain(held.plain, leg.plain)) {
             held.sinceMs = systemClock.nowMs()
             // The same keys again must go on where they are: no index is ever used twice.
             if (leg.keys && !isSameKeys(leg, held)) {
@@ -135,7 +135,8 @@ export class MediaPlane implements MediaPlaneFace {
                 held.receiver = new SrtpReceiver(leg.keys.toServer)
                 held.channel.sender = new SrtpSender(leg.keys.toEndpoint)
             }
-            if (held.remoteIp === leg.remoteIp && held.remotePort === leg.remotePort) return success(undefined)
+            if (held.plain || (held.remoteIp === leg.remoteIp && held.remotePort === leg.remotePort))
+                return success(undefined)
             held.remoteIp = leg.remoteIp
             held.remotePort = leg.remotePort
             held.channel.open = false
@@ -149,6 +150,8 @@ export class MediaPlane implements MediaPlaneFace {
         const full = this.problemWithCodec(codec)
         if (full) return full
         if (held) this.removeLeg(leg.ssrc)
+        if (leg.plain && this.plain.isTaken(leg.plain))
+            return failure("taken", `${leg.plain.ip}:${leg.plain.port} is another leg's address`, "operator")
         const tagBytes = leg.plain ? 0 : srtpTagBytes
         const emit = (packet: Buffer) => {
             const payloadBytes = packet.length - rtpHeaderBytes - tagBytes
@@ -158,7 +161,10 @@ export class MediaPlane implements MediaPlaneFace {
         const kind = codecs[codec]
         const created: HeldLeg = {
             ...leg,
-            channel: new Channel("leg", kind, randomInt(1, u32), randomInt(u32), emit, tagBytes),
+            channel: new Channel(
+                ...(["leg", kind, randomInt(1, u32), randomInt(u32), emit, tagBytes] as const),
+                leg.plain?.payloadType,
+            ),
             sinceMs: systemClock.nowMs(),
             receiver: leg.keys && new SrtpReceiver(leg.keys.toServer),
             reports: new RtpReports(codec, kind.clockRate, `parley@${hostname()}`),
@@ -168,9 +174,9 @@ export class MediaPlane implements MediaPlaneFace {
         if (leg.keys) created.channel.sender = new SrtpSender(leg.keys.toEndpoint)
         // Anybody may name an address when they join. Only a packet from there proves that it wants to hear us; until
         // then nothing is sent, so that nobody can turn our sound on somebody else.
-        created.channel.open = leg.plain === true
+        created.channel.open = leg.plain !== undefined && leg.remotePort !== 0
         this.legs.set(leg.ssrc, created)
-        if (leg.plain) this.plain.set(placeOf(leg.remoteIp, leg.remotePort), created)
+        if (leg.plain) this.plain.add(created, leg.plain)
         this.enter(leg.session, created.channel)
         return success(undefined)
     }
@@ -179,7 +185,7 @@ export class MediaPlane implements MediaPlaneFace {
         const leg = this.legs.get(ssrc)
         if (!leg) return false
         this.legs.delete(ssrc)
-        if (leg.plain) this.plain.delete(placeOf(leg.remoteIp, leg.remotePort))
+        if (leg.plain) this.plain.remove(leg)
         this.leave(leg.session, leg.channel)
         return true
     }
@@ -298,7 +304,7 @@ export class MediaPlane implements MediaPlaneFace {
             legs: [...this.legs.values()].map(leg => ({
                 endpoint: leg.endpoint,
                 ssrc: leg.ssrc,
-                plain: leg.plain === true,
+                plain: leg.plain !== undefined,
                 reports: leg.reports.received,
                 ...this.qualityOf(leg),
                 ...channelStatistics(leg.session, leg.channel, nowMs),
@@ -327,7 +333,11 @@ export class MediaPlane implements MediaPlaneFace {
     /** Part of the ticker: one tick of every session. */
     onTick(deadlineMs: number, tick: number): void {
         this.unixMs = performance.timeOrigin + deadlineMs
-        for (const mixer of this.sessions.values()) mixer.tick(deadlineMs, tick)
+        const { onMix } = this.options
+        for (const [session, mixer] of this.sessions) {
+            const mix = mixer.tick(deadlineMs, tick)
+            onMix?.(session, mix)
+        }
         for (const leg of this.legs.values()) if (tick >= leg.reportTick) this.report(leg, tick)
     }
 
@@ -386,7 +396,10 @@ export class MediaPlane implements MediaPlaneFace {
             this.counts.malformed++
             return
         }
-        const leg = this.legAt(this.header.ssrc, ip, port)
+        const { ssrc, payloadType } = this.header
+        const leg = this.legs.has(ssrc)
+            ? this.legAt(ssrc, ip, port)
+            : (this.plain.newcomer(ip, port, payloadType) ?? this.legAt(ssrc, ip, port))
         if (!leg) return
         let packet = datagram
         if (leg.receiver) {
@@ -403,6 +416,10 @@ export class MediaPlane implements MediaPlaneFace {
             }
         }
         if (!this.deliver(leg.channel, packet)) return
+        if (leg.plain && leg.remotePort === 0) {
+            leg.remoteIp = ip
+            leg.remotePort = port
+        }
         leg.channel.open = true
         leg.reports.hear(this.header)
     }
@@ -419,7 +436,7 @@ export class MediaPlane implements MediaPlaneFace {
 
     /** The leg that a datagram is of: by its SSRC and address, or by the address alone where it is plain. */
     private legAt(ssrc: number, ip: string, port: number): HeldLeg | undefined {
-        const plain = this.plain.size > 0 ? this.plain.get(placeOf(ip, port)) : undefined
+        const plain = this.plain.at(ip, port)
         if (plain) return plain
         const leg = this.legs.get(ssrc)
         if (!leg || leg.plain) this.counts.unknownLeg++
@@ -437,7 +454,7 @@ export class MediaPlane implements MediaPlaneFace {
     /** Whether it was a packet that the stream may have. */
     private deliver(channel: Channel, packet: Buffer): boolean {
         const outcome =
-            this.header.payloadType === channel.codec.payloadType
+            this.header.payloadType === channel.payloadType
                 ? channel.receive(packet, this.header, systemClock.nowMs(), this.ticker.behindMs())
                 : "wrong-size"
         const isFit = outcome !== "wrong-size"
@@ -530,10 +547,6 @@ function channelStatistics(session: string, channel: Channel, nowMs: number) {
     }
 }
 
-function placeOf(ip: string, port: number): string {
-    return `${ip}:${port}`
-}
-
 function isSameKeys(a: Leg, b: Leg): boolean {
     if (!a.keys || !b.keys) return a.keys === b.keys
     const [one, other] = [Buffer.from(a.keys.toServer), Buffer.from(a.keys.toEndpoint)]
@@ -550,8 +563,13 @@ function problemWithLeg(leg: Leg): string | undefined {
     if (leg.plain ? leg.keys !== undefined : leg.keys?.toServer.length !== masterBytes)
         return "a leg has keys, or is plain by an operator's word"
     if (leg.codec !== undefined && !isCodecName(leg.codec)) return `there is no codec ${String(leg.codec)}`
-    if (!isIPv4(leg.remoteIp)) return "the remote address is no IPv4 address"
-    if (!Number.isInteger(leg.remotePort) || leg.remotePort < 1 || leg.remotePort > 65535)
-        return "the remote port is not in 1..65535"
+    if (!isIPv4(leg.remoteIp) || (leg.plain && !isIPv4(leg.plain.ip))) return "the remote address is no IPv4 address"
+    const portMin = leg.plain ? 0 : 1
+    if (!isPort(leg.remotePort, portMin)) return `the remote port is not in ${portMin}..65535`
+    if (leg.plain && !isPort(leg.plain.port, 0)) return "the source port is not in 0..65535"
     return undefined
+}
+
+function isPort(port: number, min: number): boolean {
+    return Number.isInteger(port) && port >= min && port <= 65535
 }
