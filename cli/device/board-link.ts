@@ -21,7 +21,9 @@ const boardMs = 3500
 const logLinesMax = 1000
 const getRegister = 0x1000
 const setRegister = 0x2000
-const eventFlag = 0x8000
+const eventNumberMask = 0x7f
+/** A number that seems further ahead than this is behind: a repeat. */
+const aheadMax = 0x7f - 16
 
 export interface LinkOptions {
     /** Each line of the board's log as it comes. */
@@ -31,6 +33,11 @@ export interface LinkOptions {
     onEnd?: () => void
 }
 
+export interface BoardEvent {
+    code: number
+    data: Buffer
+}
+
 export class BoardLink {
     readonly log: string[] = []
     /** Frames since the port was opened. */
@@ -38,10 +45,15 @@ export class BoardLink {
     #port!: HostPort
     readonly #bus: JDBus
     readonly #bridge
+    readonly #waiting = new Set<(packet: Packet) => void>()
+    readonly #eventNumbers = new Map<string, number>()
     #ended = false
 
     private constructor() {
         this.#bus = new jacdac.JDBus([], { client: false, disableRoleManager: true })
+        this.#bus.on(jacdac.PACKET_PROCESS, (packet: Packet) => {
+            if (packet.isEvent) this.#hearEvent(packet)
+        })
         this.#bridge = jacdac.createProxyBridge(frame => this.#port.send(frame))
     }
 
@@ -163,22 +175,34 @@ export class BoardLink {
         }
     }
 
-    /** The payload of the next event with one of these codes. Call it before what causes the event. */
-    event(service: JDService, codes: number[], limitMs: number): Promise<{ code: number; data: Buffer } | undefined> {
+    /** The next event with one of these codes, from now on. Call it before what causes the event. */
+    event(service: JDService, codes: number[], limitMs: number): Promise<BoardEvent | undefined> {
         return new Promise(resolve => {
-            const settle = (found: { code: number; data: Buffer } | undefined) => {
+            const settle = (found: BoardEvent | undefined) => {
                 clearTimeout(timer)
-                stop()
+                this.#waiting.delete(hear)
                 resolve(found)
             }
-            const stop = service.subscribe(jacdac.PACKET_RECEIVE, (packet: Packet) => {
+            const hear = (packet: Packet) => {
+                if (packet.deviceIdentifier !== service.device.deviceId) return
                 const code = packet.serviceCommand & 0xff
-                if ((packet.serviceCommand & eventFlag) !== 0 && codes.includes(code))
+                if (packet.serviceIndex === service.serviceIndex && codes.includes(code))
                     settle({ code, data: Buffer.from(packet.data) })
-            })
+            }
+            this.#waiting.add(hear)
             // Whoever has found out otherwise does not wait for it.
             const timer = setTimeout(() => settle(undefined), limitMs).unref()
         })
+    }
+
+    /** Events are sent three times, with a number; the first of each is told. */
+    #hearEvent(packet: Packet): void {
+        const number = (packet.serviceCommand >> 8) & eventNumberMask
+        const last = this.#eventNumbers.get(packet.deviceIdentifier)
+        const ahead = last === undefined ? 1 : (number - last) & eventNumberMask
+        if (ahead === 0 || ahead > aheadMax) return
+        this.#eventNumbers.set(packet.deviceIdentifier, number)
+        for (const hear of [...this.#waiting]) hear(packet)
     }
 
     /** Looks at every change of the bus until `find` gives something. */

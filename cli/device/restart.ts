@@ -18,6 +18,7 @@ export const bytecodeBytesMax = 200 * 1024
 const resetMagic = 0x7e5e7000
 const restartMs = 20_000
 const lookAgainMs = 250
+const commandAttempts = 2
 
 export async function reboot(link: BoardLink): Promise<Outcome<{ boot: number }>> {
     const machine = await link.machine()
@@ -96,11 +97,15 @@ export async function factoryReset(link: BoardLink): Promise<Outcome<{ phase: Ph
     const isForgotten = radio === undefined || (await forgetNetworks(link, radio))
     const magic = Buffer.alloc(4)
     magic.writeUInt32LE(resetMagic)
-    await link.command(service, applianceCodes.commands.factoryReset, magic)
-    const phase = await until(link, async () => {
-        const now = await readPhase(link, link.services(applianceClass)[0])
-        return now === "unprovisioned" ? now : undefined
-    })
+    let phase: "unprovisioned" | undefined
+    // Not acknowledged: one that is lost is sent again.
+    for (let attempt = 0; attempt < commandAttempts && !phase; attempt++) {
+        await link.command(service, applianceCodes.commands.factoryReset, magic)
+        phase = await until(link, async () => {
+            const now = await readPhase(link, link.services(applianceClass)[0])
+            return now === "unprovisioned" ? now : undefined
+        })
+    }
     const store = await SettingsStore.of(link)
     const left = store.ok ? await store.value.config() : store
     if (!left.ok) return left
