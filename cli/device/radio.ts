@@ -111,9 +111,12 @@ async function joinedNow(link: BoardLink, radio: JDService, name: string): Promi
 }
 
 export async function forgetNetworks(link: BoardLink, radio: JDService): Promise<boolean> {
+    // The ESP32 keeps what it forgets in its flash, until something is written over it.
+    await link.command(radio, WifiCmd.AddNetwork, jacdac.jdpack("z z", ["", ""]), true)
     await link.command(radio, WifiCmd.ForgetAllNetworks, Buffer.alloc(0), true)
     const left = await storedNetworks(link, radio)
-    return left === undefined || left.length === 0
+    if (left) return left.length === 0
+    return textOf(await link.read(radio, WifiReg.Ssid)) === ""
 }
 
 /** All that comes through a pipe which the board opens back to us. */

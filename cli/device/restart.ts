@@ -93,8 +93,8 @@ export async function deploy(
 export async function factoryReset(link: BoardLink): Promise<Outcome<{ phase: PhaseName }>> {
     const service = await link.service(applianceClass)
     if (!service) return silent(link)
-    const radio = link.services(jacdac.SRV_WIFI)[0]
-    const isForgotten = radio === undefined || (await forgetNetworks(link, radio))
+    const radio = await link.service(jacdac.SRV_WIFI)
+    const isForgotten = radio !== undefined && (await forgetNetworks(link, radio))
     const magic = Buffer.alloc(4)
     magic.writeUInt32LE(resetMagic)
     let phase: "unprovisioned" | undefined
