@@ -120,7 +120,11 @@ export class FirmwareWatch {
         // Answers come in order, so one question is enough for all who ask at the same time.
         if (nowMs - this.#askedMs < 5 && this.#waiting.length > 1) return
         this.#askedMs = nowMs
-        for (const register of [phaseRegister, serverRegister, sessionRegister, countersRegister])
+        this.#read(phaseRegister, serverRegister, sessionRegister, countersRegister)
+    }
+
+    #read(...wanted: number[]): void {
+        for (const register of wanted)
             this.#options.onFrame(commandFrame(this.#deviceId, this.#index, getRegister | register, Buffer.alloc(0)))
     }
 
@@ -131,7 +135,8 @@ export class FirmwareWatch {
         this.#lastEvent = counter
         if ((code & 0xff) !== phaseChangedEvent || payload.length < 1) return
         this.#enter(payload[0])
-        this.#ask()
+        // No more than what may have changed: the machine sends a packet each 20 ms, and the screen waits behind these.
+        this.#read(serverRegister, sessionRegister)
     }
 
     #onReport(register: number, payload: Buffer): void {
