@@ -12,7 +12,7 @@ import type { Stretch } from "../../media/measure.ts"
 import { WavWriter } from "../../media/wav-writer.ts"
 import { good } from "../../test/group/servers.ts"
 import { eventually } from "../../test/support/deadline.ts"
-import { patienceMs, type ServerDelay, System } from "../../test/system/system.ts"
+import { type ServerDelay, System } from "../../test/system/system.ts"
 import { longestPauseMs } from "./pauses.ts"
 
 const places = ["a", "b", "c"]
@@ -26,22 +26,35 @@ const [source, speaker, listener] = places
 const toneHertz = 440
 const beforeMs = 2000
 const afterMs = 6000
+const startsMost = 4
+const starWithinMs = 15_000
 
+/** Milliseconds. Where the session's tree has come out otherwise, there is nothing to measure, and all begins anew. */
 export async function killSource(): Promise<number> {
+    for (let start = 0; start < startsMost; start++) {
+        const gapMs = await killOnce()
+        if (gapMs !== undefined) return gapMs
+    }
+    throw new Error(`no tree from the source to both in ${startsMost} systems`)
+}
+
+/** Undefined: the tree does not lead over the source. */
+async function killOnce(): Promise<number | undefined> {
     const system = await System.start("embedded", places, delays)
     try {
         const sid = await system.bookAndJoin()
         await system.hear()
-        await eventually(
+        const isStar = await eventually(
             async () => {
                 const session = good(await system.client.getSession(sid))
                 const { state, tree } = session.reservation ?? { state: "none", tree: [] }
-                const isStar = tree.length === 2 && tree.every(({ parent }) => parent === `rs-${source}`)
-                return state === "active" && session.source === `rs-${source}` && isStar
+                const isOver = tree.length === 2 && tree.every(({ parent }) => parent === `rs-${source}`)
+                return state === "active" && session.source === `rs-${source}` && isOver
             },
             "a tree from the source to both",
-            patienceMs,
-        )
+            starWithinMs,
+        ).catch(() => false)
+        if (!isStar) return undefined
         for (const { media } of system.rooms.values()) await media.setMicrophone(null)
         await playTone(system, `board-${speaker}`)
         const { media } = system.rooms.get(`board-${listener}`)!
