@@ -17,6 +17,7 @@ import Fastify, {
 } from "fastify"
 import { limits } from "../../protocol/limits.ts"
 import type { Fixer } from "../../protocol/reasons.ts"
+import { clip } from "../text.ts"
 import { httpStatuses, problemBody, sendProblem } from "./problem.ts"
 
 export type App = FastifyInstance<
@@ -37,8 +38,8 @@ export interface ApiParts {
 }
 
 const requestTimeoutMs = 10_000
-const whatCharacters = 200
-const pathCharacters = 80
+const whatBytes = 200
+const pathBytes = 80
 
 /** Without routes; who adds them says first who may use them. */
 export async function newApp({ log, bodyBytes, title, description, bearerFormat }: ApiParts): Promise<App> {
@@ -77,7 +78,7 @@ export interface Explanations {
 /** Whatever goes wrong has a code, says what, and who can fix it. */
 export function explainErrors(app: App, { failed, invalid }: Explanations): void {
     app.setNotFoundHandler((request, reply) =>
-        refuse(reply, "not-found", `no ${request.method} ${clip(request.url, pathCharacters)}`, "you"),
+        refuse(reply, "not-found", `no ${request.method} ${clip(request.url, pathBytes)}`, "you"),
     )
     app.setErrorHandler((error: FastifyError, request, reply) => {
         const [problem] = error.validation ?? []
@@ -95,9 +96,5 @@ export function explainErrors(app: App, { failed, invalid }: Explanations): void
 }
 
 function refuse(reply: FastifyReply, code: keyof typeof httpStatuses, what: string, who: Fixer): FastifyReply {
-    return sendProblem(reply, problemBody(code, httpStatuses[code], clip(what, whatCharacters), who))
-}
-
-function clip(text: string, most: number): string {
-    return text.length > most ? `${text.slice(0, most - 1)}…` : text
+    return sendProblem(reply, problemBody(code, httpStatuses[code], clip(what, whatBytes), who))
 }

@@ -6,8 +6,8 @@
 import { limits } from "../../../protocol/limits.ts"
 import type { Agenda, AgendaItem } from "../../../protocol/messages.ts"
 import { utf8Bytes } from "../../../protocol/text.ts"
+import { clip } from "../../text.ts"
 import type { SessionRow, State } from "./model.ts"
-import { clip } from "./outcome.ts"
 
 const u32 = 4294967295
 

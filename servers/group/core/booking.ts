@@ -6,6 +6,7 @@
  */
 
 import { limits } from "../../../protocol/limits.ts"
+import { clip } from "../../text.ts"
 import { fit } from "./calendar.ts"
 import { advance, changed } from "./lifecycle.ts"
 import type {
@@ -19,7 +20,7 @@ import type {
     SessionRow,
     State,
 } from "./model.ts"
-import { audit, clip, done, problemWithText, refuse } from "./outcome.ts"
+import { audit, done, problemWithText, refuse } from "./outcome.ts"
 
 export function book(state: State, request: BookRequest, actor: string, context: Context, policy: Policy): Answer {
     const answer = decide(state, request, context, policy)

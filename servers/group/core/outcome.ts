@@ -4,6 +4,7 @@
 
 import type { Fixer, Reason } from "../../../protocol/reasons.ts"
 import { isIdentifier, utf8Bytes } from "../../../protocol/text.ts"
+import { clip } from "../../text.ts"
 import type { Context, Done, Refusal } from "./model.ts"
 
 /** Bytes of `what` that fit an answer. */
@@ -16,19 +17,6 @@ export function done(fields: Record<string, unknown> = {}): Done {
 export function refuse(reason: Reason, what: string, who: Fixer, next?: number): Refusal {
     const refusal: Refusal = { ok: false, reason, what: clip(what, whatBytes), who }
     return next === undefined ? refusal : { ...refusal, next }
-}
-
-/** `value` cut to `bytes` of UTF-8, never inside of a character. */
-export function clip(value: string, bytes: number): string {
-    if (utf8Bytes(value) <= bytes) return value
-    let kept = ""
-    let used = utf8Bytes("…")
-    for (const character of value) {
-        used += utf8Bytes(character)
-        if (used > bytes) break
-        kept += character
-    }
-    return `${kept}…`
 }
 
 /** What is wrong with a name or title that people will read, or "". */

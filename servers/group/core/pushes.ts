@@ -5,11 +5,11 @@
 
 import { limits } from "../../../protocol/limits.ts"
 import { type ServerSession, serverLimits } from "../../../protocol/servers.ts"
+import { clip } from "../../text.ts"
 import { agendaMessage, agendaOf } from "./agenda.ts"
 import { attachedTo, memberServers } from "./members.ts"
 import type { Context, Send, SessionRow, State } from "./model.ts"
 import { policyMessage } from "./neighbour-policy.ts"
-import { clip } from "./outcome.ts"
 import { pushPeers } from "./peers.ts"
 import { ensureSource } from "./source.ts"
 import { unreachedMessage } from "./unreached.ts"

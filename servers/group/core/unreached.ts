@@ -7,9 +7,10 @@
  */
 
 import type { ServerSession } from "../../../protocol/servers.ts"
+import { clip } from "../../text.ts"
 import { joinedServers, memberServers } from "./members.ts"
 import type { Context, Policy, SessionReservation, SessionRow, Shortage, State, Unreached } from "./model.ts"
-import { audit, clip } from "./outcome.ts"
+import { audit } from "./outcome.ts"
 import { isGoingOn, nextRelease, passes, usesLink, usesUnits } from "./releases.ts"
 
 /** Bytes of `what` in a session's message. */
