@@ -6,9 +6,10 @@
  */
 
 import { createHash } from "node:crypto"
+import type { Counters } from "../serial/appliance-counters.ts"
 import { type Clock, realClock, type Timer } from "./clock.ts"
 import { BoardEvents, type BoardHappening } from "./events.ts"
-import { type Counters, FirmwareWatch, type Phase } from "./hardware/firmware-watch.ts"
+import { FirmwareWatch, type Phase } from "./hardware/firmware-watch.ts"
 import { type ButtonName, type Display, Hardware, screenColumns, screenRows } from "./hardware/hardware.ts"
 import type { MediaEngine } from "./media-engine/interface.ts"
 import { BoardSerial } from "./serial/board-serial.ts"

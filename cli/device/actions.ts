@@ -3,11 +3,12 @@
  * people. What a board's answers mean is told by the modules beside this one.
  */
 
+import { readCounters } from "../../serial/appliance-counters.ts"
 import { jacdac } from "../../serial/jacdac.ts"
 import { type Outcome, success, usage } from "../outcome.ts"
 import { table } from "../output.ts"
 import type { Answer, Call } from "../shell.ts"
-import { applianceCodes, readCounters, readHealth, readIdentity, readPhase } from "./appliance-service.ts"
+import { applianceCodes, readHealth, readIdentity, readPhase } from "./appliance-service.ts"
 import { applianceClass, type BoardLink } from "./board-link.ts"
 import { described, fileBytes, noAppliance, withBoard } from "./call.ts"
 import { diagnose } from "./doctor.ts"

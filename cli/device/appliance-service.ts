@@ -3,6 +3,7 @@
  */
 
 import type { JDService } from "../../node_modules/jacdac-ts/dist/types/src/jacdac.js"
+import { countersRegister } from "../../serial/appliance-counters.ts"
 import type { BoardLink } from "./board-link.ts"
 
 export const applianceCodes = {
@@ -10,7 +11,7 @@ export const applianceCodes = {
         phase: 0x180,
         server: 0x181,
         session: 0x182,
-        counters: 0x183,
+        counters: countersRegister,
         health: 0x184,
         identity: 0x185,
         trial: 0x186,
@@ -36,7 +37,6 @@ export type PhaseName = (typeof phaseNames)[number]
 
 export const endedNames: Record<number, string> = {
     0: "not-yet",
-    1: "stopped",
     3: "unreachable",
     4: "closed",
     5: "refused",
@@ -92,20 +92,6 @@ export function readIdentity(data: Buffer | undefined): Identity | undefined {
     if (!data) return undefined
     const [id = "", board = "", name = "", firmware = ""] = texts(data)
     return { id, board, name, firmware }
-}
-
-export interface Counters {
-    boot: number
-    received: number
-    published: number
-    refused: number
-    reconnects: number
-}
-
-export function readCounters(data: Buffer | undefined): Counters | undefined {
-    if (!data || data.length < 20) return undefined
-    const at = (index: number) => data.readUInt32LE(index * 4)
-    return { boot: at(0), received: at(1), published: at(2), refused: at(3), reconnects: at(4) }
 }
 
 export async function readPhase(link: BoardLink, service: JDService | undefined): Promise<PhaseName | undefined> {

@@ -4,11 +4,12 @@
  */
 
 import { createHash } from "node:crypto"
+import { readCounters } from "../../serial/appliance-counters.ts"
 import { jacdac } from "../../serial/jacdac.ts"
 import { realClock } from "../../sim/clock.ts"
 import { padToBlock, verifyBytecode } from "../../sim/vm/machine.ts"
 import { failure, type Outcome, success } from "../outcome.ts"
-import { applianceCodes, type PhaseName, readCounters, readPhase } from "./appliance-service.ts"
+import { applianceCodes, type PhaseName, readPhase } from "./appliance-service.ts"
 import { applianceClass, type BoardLink } from "./board-link.ts"
 import { forgetNetworks } from "./radio.ts"
 import { SettingsStore } from "./settings-store.ts"

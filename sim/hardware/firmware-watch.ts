@@ -5,6 +5,7 @@
  * counters when somebody asks. Never writes anything to the firmware.
  */
 
+import { type Counters, countersRegister, readCounters } from "../../serial/appliance-counters.ts"
 import type { Clock } from "../clock.ts"
 import { commandFrame, packetsOf, serviceIndexIn } from "../vm/jacdac.ts"
 
@@ -15,7 +16,6 @@ const eventFlag = 0x8000
 const phaseRegister = 0x180
 const serverRegister = 0x181
 const sessionRegister = 0x182
-const countersRegister = 0x183
 const phaseChangedEvent = 0x80
 
 export const phases = [
@@ -32,14 +32,6 @@ export const phases = [
     "Leaving",
 ] as const
 export type Phase = (typeof phases)[number]
-
-export interface Counters {
-    boot: number
-    received: number
-    published: number
-    refused: number
-    reconnects: number
-}
 
 export interface FirmwareState {
     /** Undefined until the firmware has told. */
@@ -151,9 +143,8 @@ export class FirmwareWatch {
                 this.state = { ...this.state, session: textOf(payload) }
                 return
             case countersRegister: {
-                if (payload.length < 20) return
-                const at = (index: number) => payload.readUInt32LE(index * 4)
-                const counters = { boot: at(0), received: at(1), published: at(2), refused: at(3), reconnects: at(4) }
+                const counters = readCounters(payload)
+                if (!counters) return
                 this.state = { ...this.state, counters }
                 const waiting = this.#waiting
                 this.#waiting = []
