@@ -3,6 +3,7 @@
  * what is missing is the runner. Owns answering its effects; never decides what is right.
  */
 
+import { usualAnswers } from "../../sim/world/appliance/answers.ts"
 import { Appliance, type Kept } from "../../src/appliance/appliance.ts"
 import type { Effect } from "../../src/appliance/context.ts"
 import { Phase } from "../../src/appliance/phases.ts"
@@ -40,7 +41,7 @@ export class World {
         this.appliance.context.nowMs = this.nowMs
         this.answers = {
             hello: () => ({ nowMs: serverMs + this.nowMs, name: "Room A" }),
-            time: () => ({ nowMs: serverMs + this.nowMs }),
+            ...usualAnswers(() => serverMs + this.nowMs),
             candidates: () => ({
                 list: ["11", "12", "13"].map(n => ({ rs: `rs-${n}`, ip: `127.0.1.${n}`, port: 7500, load: 0 })),
             }),
@@ -49,13 +50,6 @@ export class World {
                 ...{ sid: body.sid, ip: "127.0.1.12", port: 7500, ssrc: 99, pt: 0, frameMs: 20, people: 2 },
                 key: "k".repeat(80),
             }),
-            directory: () => ({
-                list: [
-                    { id: "team", name: "Team", kind: "group" },
-                    { id: "board-b", name: "Room B", kind: "room" },
-                ],
-            }),
-            book: body => ({ sid: "s1", start: body.start || this.seconds(), end: this.seconds() + 1800 }),
         }
     }
 

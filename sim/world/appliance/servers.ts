@@ -11,6 +11,7 @@ import type { Duplex } from "node:stream"
 import * as mqtt from "mqtt-packet"
 import { limits } from "../../../protocol/limits.ts"
 import type { Clock } from "../../clock.ts"
+import { usualAnswers } from "./answers.ts"
 
 const wayMs = 1
 const refused = "connect ECONNREFUSED"
@@ -50,7 +51,7 @@ export class Servers {
         this.#id = id
         this.answers = {
             hello: () => ({ nowMs: this.nowMs(), name: "Raum Ä" }),
-            time: () => ({ nowMs: this.nowMs() }),
+            ...usualAnswers(() => this.nowMs()),
             candidates: () => ({
                 list: ["rs-near", "rs-far"].map((rs, i) => ({ rs, ip: `127.0.1.${11 + i}`, port: 7500, load: 0 })),
             }),
@@ -59,13 +60,6 @@ export class Servers {
                 ...{ sid: body.sid, ip: "127.0.1.11", port: 7500, ssrc: 4000000001, pt: 0, frameMs: 20, people: 2 },
                 key: "k".repeat(80),
             }),
-            directory: () => ({
-                list: [
-                    { id: "team", name: "Team", kind: "group" },
-                    { id: "board-b", name: "Room B", kind: "room" },
-                ],
-            }),
-            book: body => ({ sid: "s1", start: body.start || this.seconds(), end: this.seconds() + 1800 }),
         }
     }
 
