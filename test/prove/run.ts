@@ -117,9 +117,7 @@ const proofs: Record<string, Proof> = {
         async run(count, seed, progress) {
             const { proveDatagrams, wrongWithDatagrams } = await import("./datagrams.ts")
             const figures = await proveDatagrams({ count, seed, progress })
-            const what = wrongWithDatagrams(figures)
-            if (what) progress(what)
-            return { ...figures, broken: what ? 1 : 0 }
+            return judged(figures, wrongWithDatagrams(figures), progress)
         },
         wrong({ broken }) {
             return broken === 0 ? "" : "a datagram did harm, as told above"
@@ -131,9 +129,7 @@ const proofs: Record<string, Proof> = {
         async run(_count, _seed, progress) {
             const { provePeers, wrongWithPeers } = await import("./peers/peers.ts")
             const figures = await provePeers(progress)
-            const what = wrongWithPeers(figures)
-            if (what) progress(what)
-            return { ...figures, broken: what ? 1 : 0 }
+            return judged(figures, wrongWithPeers(figures), progress)
         },
         wrong({ broken }) {
             return broken === 0 ? "" : "a peer is not right, as told above"
@@ -145,9 +141,7 @@ const proofs: Record<string, Proof> = {
         async run(minutes, seed, progress, { real: isReal }) {
             const { talkForLong, wrongWithLong } = await import("./long.ts")
             const figures = await talkForLong({ minutes, seed, isReal, progress })
-            const what = wrongWithLong(figures)
-            if (what) progress(what)
-            return { ...figures, broken: what ? 1 : 0 }
+            return judged(figures, wrongWithLong(figures), progress)
         },
         wrong({ broken }) {
             return broken === 0 ? "" : "as told above"
@@ -185,6 +179,12 @@ const proofs: Record<string, Proof> = {
 
 /** Of `long --real`. */
 const realMinutes = 10
+
+/** Figures of a proof whose judge is loaded with it: `broken` is 1 when something is wrong, which is told at once. */
+function judged(figures: Figures, what: string, progress: (line: string) => void): Figures {
+    if (what) progress(what)
+    return { ...figures, broken: what ? 1 : 0 }
+}
 
 function wrongWithDoctor({ doctorCases, doctorRight }: Figures): string {
     return doctorRight >= 0.95 * doctorCases ? "" : `the doctor is wrong in ${doctorCases - doctorRight} cases`
