@@ -12,6 +12,7 @@ import { Lcd } from "./lcd"
 const displayHz = 20000000
 const resetMs = 20
 
+/** Said for each board anew: the compiler reads these pins where they are named and takes no function that is given them. */
 function boardParts(lcd: Lcd): Roles {
     return {
         buzzer: startBuzzer({ name: "buzzer", pin: pins.BUZZER }),

@@ -8,6 +8,7 @@ import type { Roles } from "../src/appliance/runner"
 import { startOled } from "./oled"
 import { strip } from "./strip"
 
+/** Said for each board anew: the compiler reads these pins where they are named and takes no function that is given them. */
 function boardParts(): Roles {
     return {
         buzzer: startBuzzer({ name: "buzzer", pin: pins.BUZZER }),

@@ -10,6 +10,7 @@ import { strip } from "./strip"
 
 const ringLights = 12
 
+/** Said for each board anew: the compiler reads these pins where they are named and takes no function that is given them. */
 function boardParts(): Roles {
     return {
         buzzer: startBuzzer({ name: "buzzer", pin: pins.BUZZER }),
