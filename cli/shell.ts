@@ -57,7 +57,8 @@ export function createShell(program: Command, finish: (exitCode: number) => void
             if (verb.examples)
                 command.addHelpText("after", `\nExamples:\n${verb.examples.map(e => `  ${e}`).join("\n")}\n`)
             command.action(async (...given: unknown[]) => {
-                const flags = command.opts<Flags>()
+                // What a noun takes may stand before the verb or behind it; behind it counts.
+                const flags: Flags = { ...command.optsWithGlobals<Flags>(), ...command.opts<Flags>() }
                 const words = (
                     given.slice(0, command.registeredArguments.length) as (string | string[] | undefined)[]
                 ).flatMap(word => word ?? "")

@@ -13,6 +13,7 @@ const portOption: [string, string] = [
 
 export function addDeviceCommands(shell: Shell): void {
     const device = shell.noun("device", "an appliance on a serial port: state, configuration, Wi-Fi, log, diagnosis")
+    device.option(...portOption)
     const config = device.command("config").description("what is configured on it, and changing that")
     const wifi = device.command("wifi").description("its radio and its networks")
     const verb = (

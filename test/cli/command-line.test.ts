@@ -22,6 +22,17 @@ describe("a wrong command line", () => {
         assert.match(wait.err, /next: parley board list --help/)
     })
 
+    test("takes the port of a device before the verb or behind it, and behind it counts", async () => {
+        for (const words of [
+            ["--port", "/no-port", "status"],
+            ["--port", "/another", "config", "get", "--port", "/no-port"],
+        ]) {
+            const { code, err } = await run("device", ...words)
+            assert.equal(code, 3)
+            assert.match(err, /no serial port \/no-port:/)
+        }
+    })
+
     test("names the command as it has to be typed where npm has started it", async () => {
         const { err } = await parley(["board", "list"], folder.path, { npm_command: "exec" })
         assert.match(err, /next: npx parley up/)
