@@ -5,7 +5,8 @@
  *     node build/setup.mjs [--no-firmware]
  *
  * Owns the order (dependencies, VM, firmware) and the decision what is out of date, by content and never by time alone.
- * Works without network when nothing changed. Says what it does on standard error; standard output stays empty.
+ * Works without network when nothing changed. Two set-ups at a time, as of two terminals, wait for each other. Says what it does on
+ * standard error; standard output stays empty.
  */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -16,6 +17,7 @@ import {
     readFileSync,
     readlinkSync,
     rmSync,
+    statSync,
     symlinkSync,
     writeFileSync,
 } from "node:fs"
@@ -38,6 +40,12 @@ const firmwareSources = [
     "package-lock.json",
 ]
 const vmSources = ["build/vm-slice.ts", "package-lock.json"]
+/** Holds the number of the process that sets up at present. */
+const lockPath = join(root, ".build/setup.lock")
+const lockLookMs = 200
+/** A file without a number in it for so long was left by a process that ended between two calls. */
+const lockEmptyMs = 5000
+let isLocked = false
 
 if (Number(process.versions.node.split(".")[0]) < nodeFloor)
     fail(`Node ${nodeFloor} or newer is needed; this is ${process.version}. Install a newer Node.`)
@@ -59,12 +67,15 @@ function makeBuildFolder() {
 }
 
 function installDependencies() {
-    const lock = hashOf(["package-lock.json"])
-    const stamp = readStamp("dependencies")
-    const installed = existsSync(join(root, "node_modules/.package-lock.json"))
-    if (installed && stamp === lock) return
+    const wanted = hashOf(["package-lock.json"])
+    const isInstalled = () => existsSync(join(root, "node_modules/.package-lock.json"))
+    const isCurrent = () => isInstalled() && readStamp("dependencies") === wanted
+    if (isCurrent()) return
+    takeLock()
+    if (isCurrent()) return
+    const installed = isInstalled()
     // Without a stamp an installation of somebody else is trusted when it names the same versions as the lock file.
-    if (installed && matchesLock()) return writeStamp("dependencies", lock)
+    if (installed && matchesLock()) return writeStamp("dependencies", wanted)
     say(installed ? "package-lock.json has changed: npm ci" : "installing dependencies: npm ci")
     const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], {
         cwd: root,
@@ -74,7 +85,7 @@ function installDependencies() {
     if (npm.error) fail(`npm could not be started (${npm.error.message}). Install npm, it comes with Node.`)
     if (npm.status !== 0)
         fail("npm ci failed (see above). Is the package registry reachable? The first set-up needs it.")
-    writeStamp("dependencies", lock)
+    writeStamp("dependencies", wanted)
 }
 
 /** Whether node_modules holds what the lock file asks for, apart from optional packages of other platforms. */
@@ -132,9 +143,47 @@ function runTypeScript(file, what) {
 
 function whenChanged(name, sources, outputs, build) {
     const hash = hashOf(sources)
-    if (readStamp(name) === hash && outputs.every(path => existsSync(join(root, path)))) return
+    const isCurrent = () => readStamp(name) === hash && outputs.every(path => existsSync(join(root, path)))
+    if (isCurrent()) return
+    takeLock()
+    if (isCurrent()) return
     build()
     writeStamp(name, hash)
+}
+
+/** From here on to the end of this process no other one sets up; waits for one that does. */
+function takeLock() {
+    let saidOf
+    while (!isLocked) {
+        try {
+            writeFileSync(lockPath, `${process.pid}`, { flag: "wx" })
+            isLocked = true
+            process.on("exit", () => rmSync(lockPath, { force: true }))
+        } catch (error) {
+            if (error.code !== "EEXIST") throw error
+            const holder = lockHolder()
+            if (holder === undefined) {
+                rmSync(lockPath, { force: true })
+                continue
+            }
+            if (holder !== saidOf) say(`process ${holder} sets up already; this one goes on when it is done`)
+            saidOf = holder
+            Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lockLookMs)
+        }
+    }
+}
+
+/** The process that sets up; undefined when there is none any more. */
+function lockHolder() {
+    try {
+        const holder = Number(readFileSync(lockPath, "utf8"))
+        if (!holder) return Date.now() - statSync(lockPath).mtimeMs < lockEmptyMs ? "?" : undefined
+        process.kill(holder, 0)
+        return holder
+    } catch (error) {
+        // It runs, as somebody else.
+        return error.code === "EPERM" ? "?" : undefined
+    }
 }
 
 function hashOf(paths) {
