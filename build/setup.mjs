@@ -4,7 +4,7 @@
  *
  *     node build/setup.mjs [--no-firmware]
  *
- * Owns the order (dependencies, VM, firmware) and the decision what is out of date, by content and never by time alone.
+ * Owns the order (dependencies, VM, kernels, firmware) and the decision what is out of date, by content and never by time alone.
  * Works without network when nothing changed. Two set-ups at a time, as of two terminals, wait for each other. Says what it does on
  * standard error; standard output stays empty.
  */
@@ -40,6 +40,7 @@ const firmwareSources = [
     "package-lock.json",
 ]
 const vmSources = ["build/vm-slice.ts", "package-lock.json"]
+const kernelSources = ["media/kernels", "package-lock.json"]
 /** Holds the number of the process that sets up at present. */
 const lockPath = join(root, ".build/setup.lock")
 const lockLookMs = 200
@@ -54,6 +55,7 @@ makeBuildFolder()
 installDependencies()
 linkCommand()
 whenChanged("vm", vmSources, [".build/vm.cjs", ".build/vm.wasm"], () => runTypeScript("build/vm-slice.ts", "the VM"))
+whenChanged("kernels", kernelSources, [".build/kernels.wasm"], compileKernels)
 if (!process.argv.includes("--no-firmware")) compileEntries()
 
 function makeBuildFolder() {
@@ -136,9 +138,19 @@ function compileEntries() {
 }
 
 function runTypeScript(file, what) {
+    runNode(["--import", "tsx", file], file, what)
+}
+
+/** The arithmetic of media is AssemblyScript. Its compiler is run as it comes: through tsx it would take five times as long. */
+function compileKernels() {
+    const compiler = "node_modules/assemblyscript/bin/asc.js"
+    runNode([compiler, "--config", "media/kernels/asconfig.json"], "media/kernels", "the kernels of media")
+}
+
+function runNode(args, source, what) {
     say(`building ${what}`)
-    const child = spawnSync(process.execPath, ["--import", "tsx", file], { cwd: root, stdio: ["ignore", 2, 2] })
-    if (child.status !== 0) fail(`${file} failed (see above)`)
+    const child = spawnSync(process.execPath, args, { cwd: root, stdio: ["ignore", 2, 2] })
+    if (child.status !== 0) fail(`${source} failed (see above)`)
 }
 
 function whenChanged(name, sources, outputs, build) {

@@ -3,7 +3,7 @@
  *
  * Owns order, duplicates, loss, play-out delay and what is played in gaps. Packets wait encoded and are decoded in order just
  * before a pull needs them, so a lost one can still be repaired from the one after it. Pure: the time comes as an argument, and
- * no packet or pull allocates once a stream runs. Never opens a socket. Numbers that wrap are extended at the door; media times
+ * once a stream runs nothing is allocated but a view of each pull. Never opens a socket. Numbers that wrap are extended at the door; media times
  * inside are samples at 16 kHz since the stream's first packet.
  */
 
@@ -105,6 +105,8 @@ const pastSamples = Math.max(Math.ceil(concealmentPastSeconds * soundRate), quie
 const aheadSamples = jumpSamples + 3 * packetSamplesMax
 /** Shared by all buffers: one decodes at a time, and nothing is left in it. */
 const decoded = new Int16Array(packetSamplesMax)
+/** What most packets hold: 20 ms. */
+const decodedFrame = decoded.subarray(0, 20 * samplesPerMs)
 const period: Period = { lag: 0, likeness: 0 }
 const ending = new Concealment(soundRate)
 
@@ -239,7 +241,7 @@ export class JitterBuffer {
             this.delayMs = deadlineMs - this.target.minTransitMs - position / samplesPerMs
         } else while (this.tail - this.head < count) this.conceal(count, false)
         const { sound, head } = this
-        for (let i = 0; i < count; i++) samples[i] = sound[head + i]!
+        samples.set(sound.subarray(head, head + count))
         this.head += count
         this.sinceSeam += count
         if (this.head > 2 * pastSamples) this.compact()
@@ -502,7 +504,8 @@ export class JitterBuffer {
     /** Takes over `decoded[from..to)`. */
     private append(from: number, to: number, isSeam: boolean): void {
         const { sound, tail } = this
-        for (let i = from; i < to; i++) sound[tail + i - from] = decoded[i]!
+        if (from === 0 && to === decodedFrame.length) sound.set(decodedFrame, tail)
+        else for (let i = from; i < to; i++) sound[tail + i - from] = decoded[i]!
         this.tail += to - from
         this.reached += to - from
         // What a codec makes up is not known beyond the last sample of it: the end of it is carried on.

@@ -1,39 +1,68 @@
 /**
- * PCMU (RFC 3551, payload type 0, 8 kHz clock) as a codec: G.711 by table, and the way between 8 and 16 kHz.
+ * PCMU (RFC 3551, payload type 0, 8 kHz clock) as a codec: G.711, and the way between 8 and 16 kHz.
  *
  * Owns the filters' state of each stream. It has no concealment of its own: the jitter buffer repeats the last pitch period.
  */
 
 import type { Codec, Decoder, Encoder } from "./codec.ts"
-import { decodePcmu, encodePcmu, pcmuPayloadType, pcmuSilence } from "./g711.ts"
-import { Doubler, Halver } from "./half-band.ts"
+import { makeTaps } from "./half-band.ts"
+import { bytesAt, floatsAt, kernels, samplesAt } from "./kernels.ts"
+
+export const pcmuPayloadType = 0
+/** The byte of a zero sample. */
+export const pcmuSilence = 0xff
 
 const frameBytes = 160
 const frameBytesMax = 480
 /** So many samples of silence push everything else out of the filter. */
 const settlingBytes = 40
-/** Samples at 8 kHz; shared, as nothing is left in it from one call to the next. */
-const narrow = new Int16Array(frameBytesMax)
+
+const history = kernels.history.value
+const payload = bytesAt(kernels.payloadAt, frameBytesMax)
+const sound = samplesAt(kernels.soundAt, 2 * frameBytesMax)
+/** Of a packet of 20 ms. */
+const frame = sound.subarray(0, 2 * frameBytes)
+const work = floatsAt(kernels.workAt, history)
+const middles = floatsAt(kernels.middlesAt, history)
+const tapPairs = (history + 1) / 2
+floatsAt(kernels.tapsAt, tapPairs).set(makeTaps(tapPairs))
 
 class PcmuEncoder implements Encoder {
-    private readonly halver = new Halver()
+    /** Every second sample, and those between. */
+    private readonly past = new Float32Array(history)
+    private readonly pastMiddles = new Float32Array(history)
 
     encode(samples: Int16Array, count: number, packet: Uint8Array, offset: number): number {
+        const { past, pastMiddles } = this
         const bytes = count >> 1
-        this.halver.process(samples, bytes, narrow)
-        encodePcmu(narrow, bytes, packet, offset)
+        for (let i = 0; i < history; i++) {
+            work[i] = past[i]!
+            middles[i] = pastMiddles[i]!
+        }
+        if (samples.length === count) sound.set(samples)
+        else sound.set(samples.subarray(0, count))
+        kernels.encodePcmu(bytes)
+        for (let i = 0; i < bytes; i++) packet[offset + i] = payload[i]!
+        for (let i = 0; i < history; i++) {
+            past[i] = work[i]!
+            pastMiddles[i] = middles[i]!
+        }
         return bytes
     }
 
     restart(before?: Int16Array): void {
-        this.halver.restart(before)
+        const first = before ? before.length - 2 * history : -1
+        for (let i = 0; i < history; i++) {
+            this.pastMiddles[i] = first < 0 ? 0 : before![first + 2 * i]!
+            this.past[i] = first < 0 ? 0 : before![first + 2 * i + 1]!
+        }
     }
 
     free(): void {}
 }
 
 class PcmuDecoder implements Decoder {
-    private readonly doubler = new Doubler()
+    private readonly past = new Float32Array(history)
     /** The filter holds nothing but silence. */
     private settled = true
 
@@ -46,8 +75,13 @@ class PcmuDecoder implements Decoder {
             return 2 * bytes
         }
         this.settled = isSilent && bytes >= settlingBytes
-        decodePcmu(packet, offset, bytes, narrow)
-        this.doubler.process(narrow, bytes, samples)
+        const { past } = this
+        for (let i = 0; i < history; i++) work[i] = past[i]!
+        if (offset === 0 && packet.length <= payload.length) payload.set(packet)
+        else payload.set(packet.subarray(offset, offset + bytes))
+        kernels.decodePcmu(bytes)
+        samples.set(bytes === frameBytes ? frame : sound.subarray(0, 2 * bytes))
+        for (let i = 0; i < history; i++) past[i] = work[i]!
         return 2 * bytes
     }
 
@@ -60,7 +94,7 @@ class PcmuDecoder implements Decoder {
     }
 
     reset(): void {
-        this.doubler.reset()
+        this.past.fill(0)
         this.settled = true
     }
 

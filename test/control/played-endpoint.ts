@@ -4,13 +4,14 @@
  */
 
 import { createSocket, type Socket } from "node:dgram"
-import { encodePcmu, pcmuPayloadType, pcmuSilence } from "../../media/g711.ts"
 import { readLegKeys } from "../../media/leg-keys.ts"
+import { pcmuPayloadType, pcmuSilence } from "../../media/pcmu.ts"
 import { isRtcp } from "../../media/rtcp.ts"
 import { RtpHeader, readRtp, rtpHeaderBytes, writeRtp } from "../../media/rtp.ts"
 import { SrtpReceiver, SrtpSender, srtpTagBytes } from "../../media/srtp.ts"
 import { Ticker } from "../../media/ticker.ts"
 import type { JoinDone } from "../../protocol/messages.ts"
+import { encodePcmu } from "../media/g711.ts"
 import { loopbackAddress } from "../support/addresses.ts"
 import { within } from "../support/deadline.ts"
 import { type BrokerAddress, connectParty, type TestParty } from "../support/mqtt.ts"

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
-import { decodePcmu, encodePcmu, pcmuSilence, pcmuToLinear } from "../../media/g711.ts"
+import { pcmuSilence } from "../../media/pcmu.ts"
+import { decodePcmu, encodePcmu, pcmuToLinear } from "./g711.ts"
 
 /** ITU-T G.711 table 2a: decision values (14 bit, x 4 in 16 bits), the character signal after inversion, the value decoded. */
 const ituPoints: [byte: number, decoded: number][] = [

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { type Codec, soundRate as rate } from "../../media/codec.ts"
-import { decodePcmu, encodePcmu, pcmuToLinear } from "../../media/g711.ts"
 import { JitterBuffer, type JitterBufferOptions } from "../../media/jitter-buffer.ts"
 import { power, powerToDb } from "../../media/level.ts"
 import { createRandom } from "../../media/random.ts"
 import { RtpHeader, readRtp, writeRtp } from "../../media/rtp.ts"
+import { decodePcmu, encodePcmu, pcmuToLinear } from "./g711.ts"
 
 const frame = 320
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { describe, test } from "node:test"
-import { decodePcmu, encodePcmu } from "../../media/g711.ts"
 import { levelDb } from "../../media/level.ts"
 import { measure } from "../../media/measure.ts"
 import { createRandom } from "../../media/random.ts"
 import { parseWav } from "../../media/wav.ts"
+import { decodePcmu, encodePcmu } from "./g711.ts"
 
 const rate = 16000
 const wav = parseWav(readFileSync(new URL("../../sim/samples/speech.wav", import.meta.url)), rate)

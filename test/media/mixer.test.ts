@@ -1,11 +1,13 @@
 import assert from "node:assert/strict"
 import { before, describe, test } from "node:test"
 import { type CodecName, soundRate } from "../../media/codec.ts"
-import { pcmuSilence } from "../../media/g711.ts"
+import { FrameSum, framePower } from "../../media/frames.ts"
+import { power } from "../../media/level.ts"
 import { loadOpus } from "../../media/opus.ts"
+import { pcmuSilence } from "../../media/pcmu.ts"
+import { createRandom } from "../../media/random.ts"
 import { RtpHeader, readRtp } from "../../media/rtp.ts"
 import type { ChannelKind } from "../../servers/routing/media/channel.ts"
-import { softLimit } from "../../servers/routing/media/mixer.ts"
 import { Room } from "./room.ts"
 
 before(loadOpus)
@@ -82,13 +84,47 @@ describe("the mixer of a session", () => {
     })
 
     test("bends sums that are too loud, without wrapping and without losing their order", () => {
+        const sum = new FrameSum(8)
+        const frame = new Int16Array(8)
         let previous = -Infinity
-        for (let sum = -98304; sum <= 98301; sum += 7) {
-            const limited = softLimit(sum)
-            assert.ok(limited >= previous && limited >= -32768 && limited <= 32767, `${sum} -> ${limited}`)
-            if (Math.abs(sum) <= 24576) assert.equal(limited, sum)
+        for (let total = -98301; total <= 98301; total += 7) {
+            sum.clear()
+            for (let rest = total, part = 0; part < 3; part++, rest -= frame[0]!) {
+                frame.fill(Math.round(rest / (3 - part)))
+                sum.add(frame)
+            }
+            const limited = sum.take(false)[5]!
+            assert.ok(limited >= previous, `${total} -> ${limited}`)
+            if (Math.abs(total) <= 24576) assert.equal(limited, total)
+            else
+                assert.ok(
+                    Math.abs(limited) > 24576 && Math.sign(limited) === Math.sign(total),
+                    `${total} -> ${limited}`,
+                )
             previous = limited
         }
+    })
+
+    test("adds up exactly, and takes one out again, whatever else is in the sum", () => {
+        const random = createRandom(5)
+        const frames = Array.from({ length: 3 }, () =>
+            Int16Array.from({ length: 320 }, () => Math.round((random() - 0.5) * 16000)),
+        )
+        const sum = new FrameSum(320)
+        sum.clear()
+        for (const frame of frames) sum.add(frame)
+        const all = Int16Array.from(frames[0]!, (_, i) => frames[0]![i]! + frames[1]![i]! + frames[2]![i]!)
+        assert.deepEqual(sum.take(false), all)
+        assert.deepEqual(
+            sum.without(frames[1]!, false),
+            Int16Array.from(all, (sample, i) => sample - frames[1]![i]!),
+        )
+        const loud = new Int16Array(320).fill(-32768)
+        assert.equal(framePower(loud), 32768 * 32768)
+        assert.ok(Math.abs(framePower(frames[0]!) - power(frames[0]!)) < 1e-3)
+        sum.clear()
+        sum.add(loud)
+        assert.deepEqual(sum.take(true), loud, "one voice alone is left as it is")
     })
 
     test("sends endpoints a packet every tick, with timestamps of the tick, also when nobody speaks", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { createCipheriv } from "node:crypto"
 import { describe, test } from "node:test"
-import { isTagRight, taggedBytesMax, tagKeyBytes, writeTag } from "../../servers/routing/link/tag/tag.ts"
+import { isTagRight, taggedBytesMax, tagKeyBytes, writeTag } from "../../servers/routing/link/tag.ts"
 import { drawSeed, seededRandom } from "../support/random.ts"
 
 /** What node:crypto says of the same datagram. */

@@ -5,7 +5,7 @@
  */
 
 import { datagramHeaderBytes, datagramTagBytes, helloBodyBytes, linkVersion } from "../../../protocol/link.ts"
-import { isTagRight, tagKeyBytes, writeTag } from "./tag/tag.ts"
+import { isTagRight, tagKeyBytes, writeTag } from "./tag.ts"
 
 const kindBase = 0x60
 const directionBytes = 4 + tagKeyBytes

@@ -6,8 +6,9 @@
  */
 
 import { type Codec, soundRate } from "../../../media/codec.ts"
+import { framePower } from "../../../media/frames.ts"
 import { JitterBuffer, type PushOutcome } from "../../../media/jitter-buffer.ts"
-import { power, powerToDb } from "../../../media/level.ts"
+import { powerToDb } from "../../../media/level.ts"
 import { Pause } from "../../../media/pause.ts"
 import { type RtpHeader, rtpHeaderBytes, writeRtp } from "../../../media/rtp.ts"
 import type { SrtpSender } from "../../../media/srtp.ts"
@@ -109,7 +110,7 @@ export class Channel {
         this.jitter.pull(isCut ? unheard : this.frame, deadlineMs)
         if (this.muted && !isCut) this.frame.fill(0)
         this.wasMuted = this.muted
-        this.power = power(this.frame)
+        this.power = framePower(this.frame)
         this.wasActive = this.active
         this.soundTicks = this.power > silentPower ? endTicks : Math.max(0, this.soundTicks - 1)
         this.active = this.soundTicks > 0
@@ -140,10 +141,9 @@ export class Channel {
         writeRtp(packet, marker, payloadType, this.sequence, this.start + tick * this.ticksOfTick, this.ssrc)
         this.sequence = (this.sequence + 1) & 0xffff
         const payload = mix ? mix.payload : silence
-        const bytes = mix ? mix.bytes : silence.length
-        for (let i = 0; i < bytes; i++) packet[rtpHeaderBytes + i] = payload[i]!
+        packet.set(payload, rtpHeaderBytes)
         this.sent++
-        let length = rtpHeaderBytes + bytes
+        let length = rtpHeaderBytes + payload.length
         if (this.sender) length = this.sender.protect(packet, length)
         if (length === 0) return
         this.emit(length === packet.length ? packet : packet.subarray(0, length))

@@ -12,8 +12,9 @@ import { frameSamples } from "./channel.ts"
 const never = -2
 
 export class EncodedMix {
-    readonly payload: Uint8Array
-    bytes = 0
+    /** What was encoded last. */
+    payload: Uint8Array
+    private readonly packet: Uint8Array
     /** Somebody hears this mix from this tick on who heard another before. */
     isJoined = false
     private lastTick = never
@@ -22,7 +23,8 @@ export class EncodedMix {
         private readonly encoder: Encoder,
         payloadBytesMax: number,
     ) {
-        this.payload = new Uint8Array(payloadBytesMax)
+        this.packet = new Uint8Array(payloadBytesMax)
+        this.payload = this.packet
     }
 
     isReadyFor(tick: number): boolean {
@@ -33,7 +35,8 @@ export class EncodedMix {
     encode(mix: Int16Array, tick: number, before: Int16Array | undefined): void {
         const isNew = this.lastTick !== tick - 1
         if (isNew) this.encoder.restart(before)
-        this.bytes = this.encoder.encode(mix, frameSamples, this.payload, 0, isNew || this.isJoined)
+        const bytes = this.encoder.encode(mix, frameSamples, this.packet, 0, isNew || this.isJoined)
+        if (bytes !== this.payload.length) this.payload = this.packet.subarray(0, bytes)
         this.isJoined = false
         this.lastTick = tick
     }

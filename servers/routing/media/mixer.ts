@@ -6,6 +6,7 @@
  * deadline. The mix of those who are not heard is the same for all of them: it is made once and encoded once for each codec.
  */
 
+import { FrameSum } from "../../../media/frames.ts"
 import { fadeOutOf } from "../../../media/level.ts"
 import { type Channel, frameSamples } from "./channel.ts"
 import { type EncodedMix, Encodes } from "./encodes.ts"
@@ -17,34 +18,18 @@ const incumbentBonus = 2
 /** A speaker that is taken in or left out in the middle of a sound is faded over 5 ms. */
 const fadeSamples = frameSamples / 4
 const fadeOut = fadeOutOf(fadeSamples)
-/** Sums above this are bent towards full scale instead of being cut. */
-const knee = 24576
-const aboveKnee = 32767 - knee
+/** All mixers of a worker take turns with it: what it holds is used up before the next one begins. */
+const sum = new FrameSum(frameSamples)
 /** Never written to. */
 const silence = new Int16Array(frameSamples)
-
-/** Keeps a sum of voices within 16 bits: exact below the knee, bent above it. */
-export function softLimit(sum: number): number {
-    if (sum > knee) {
-        const over = sum - knee
-        return Math.round(knee + (over * aboveKnee) / (over + aboveKnee))
-    }
-    if (sum < -knee) {
-        const over = -sum - knee
-        return -Math.round(knee + (over * aboveKnee) / (over + aboveKnee))
-    }
-    return sum
-}
 
 export class Mixer {
     readonly channels: Channel[] = []
     private readonly speaker = new ActiveSpeaker()
     private readonly encodes = new Encodes()
-    private readonly sum = new Int32Array(frameSamples)
     /** All that is heard in this tick, and in the one before. */
     private all = new Int16Array(frameSamples)
     private allBefore = new Int16Array(frameSamples)
-    private readonly mixed = new Int16Array(frameSamples)
     /** The end of a word of somebody who left in the middle of it. */
     private readonly farewell = new Int16Array(frameSamples)
     private hasFarewell = false
@@ -120,8 +105,8 @@ export class Mixer {
     }
 
     private encode(channel: Channel, mix: EncodedMix, tick: number): void {
-        if (channel.chosen) this.mixWithout(channel)
-        mix.encode(channel.chosen ? this.mixed : this.all, tick, this.heardBefore > 0 ? this.allBefore : undefined)
+        const frame = channel.chosen ? sum.without(channel.frame, this.heard === 2) : this.all
+        mix.encode(frame, tick, this.heardBefore > 0 ? this.allBefore : undefined)
     }
 
     /** A session that is reserved and that nobody is in yet: nothing has come and nobody has anything to say. */
@@ -158,7 +143,7 @@ export class Mixer {
         this.allBefore = this.all
         this.all = before
         this.heardBefore = this.heard
-        this.sum.fill(0)
+        sum.clear()
         this.heard = 0
         const channels = this.channels
         for (let i = 0; i < channels.length; i++) {
@@ -178,21 +163,12 @@ export class Mixer {
         if (this.hasFarewell) this.take(this.farewell)
         this.hasFarewell = false
         if (this.heard === 0) return
-        const isOne = this.heard === 1
-        for (let i = 0; i < frameSamples; i++) this.all[i] = isOne ? this.sum[i]! : softLimit(this.sum[i]!)
+        this.all.set(sum.take(this.heard === 1))
     }
 
     private take(frame: Int16Array): void {
         this.heard++
-        for (let i = 0; i < frameSamples; i++) this.sum[i]! += frame[i]!
-    }
-
-    private mixWithout(channel: Channel): void {
-        const isOne = this.heard === 2
-        for (let i = 0; i < frameSamples; i++) {
-            const sum = this.sum[i]! - channel.frame[i]!
-            this.mixed[i] = isOne ? sum : softLimit(sum)
-        }
+        sum.add(frame)
     }
 }
 

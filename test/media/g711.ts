@@ -1,12 +1,7 @@
 /**
- * PCMU (ITU-T G.711 mu-law) by table: 16-bit linear samples to bytes and back.
- *
- * Owns the two tables, made once from the law itself. Allocates nothing per call, never clips (the law covers 16 bits).
+ * PCMU (ITU-T G.711 mu-law) by table: 16-bit linear samples to bytes and back, from the law's own definition. What tests send, and
+ * what the codec's kernels are held against.
  */
-
-/** The byte of a zero sample. */
-export const pcmuSilence = 0xff
-export const pcmuPayloadType = 0
 
 const bias = 0x84
 const clip = 32635
