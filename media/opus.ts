@@ -108,13 +108,15 @@ class OpusEncoder implements Encoder {
 
     encode(samples: Int16Array, count: number, packet: Uint8Array, offset: number, isJoin = false): number {
         const { lib, encoder } = this
+        const heap = lib.HEAP16
         const sound = soundAt >> 1
-        for (let i = 0; i < count; i++) lib.HEAP16[sound + i] = samples[i]!
+        for (let i = 0; i < count; i++) heap[sound + i] = samples[i]!
         if (isJoin) lib._oc_encoder_ctl(encoder, setPredictionDisabled, 1)
         const bytes = lib._oc_encode(encoder, soundAt, count, packetAt, payloadBytesMax)
         if (isJoin) lib._oc_encoder_ctl(encoder, setPredictionDisabled, 0)
         if (bytes < 0) throw new Error(`Opus cannot encode ${count} samples: ${bytes}`)
-        for (let i = 0; i < bytes; i++) packet[offset + i] = lib.HEAPU8[packetAt + i]!
+        const coded = lib.HEAPU8
+        for (let i = 0; i < bytes; i++) packet[offset + i] = coded[packetAt + i]!
         return bytes
     }
 
@@ -176,13 +178,15 @@ class OpusDecoder implements Decoder {
 
     private run(packet: Uint8Array, at: number, bytes: number, to: Int16Array, count: number, repair: boolean): number {
         const { lib } = this
-        for (let i = 0; i < bytes; i++) lib.HEAPU8[packetAt + i] = packet[at + i]!
+        const heap = lib.HEAPU8
+        for (let i = 0; i < bytes; i++) heap[packetAt + i] = packet[at + i]!
         return this.take(lib._oc_decode(this.decoder, packetAt, bytes, soundAt, count, repair ? 1 : 0), to)
     }
 
     private take(count: number, samples: Int16Array): number {
+        const heap = this.lib.HEAP16
         const sound = soundAt >> 1
-        for (let i = 0; i < count; i++) samples[i] = this.lib.HEAP16[sound + i]!
+        for (let i = 0; i < count; i++) samples[i] = heap[sound + i]!
         return Math.max(0, count)
     }
 }
