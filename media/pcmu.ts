@@ -50,6 +50,9 @@ class PcmuEncoder implements Encoder {
         return bytes
     }
 
+    /** A packet of it holds nothing of another. */
+    expectLoss(): void {}
+
     restart(before?: Int16Array): void {
         const first = before ? before.length - 2 * history : -1
         for (let i = 0; i < history; i++) {

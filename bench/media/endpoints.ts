@@ -1,6 +1,7 @@
 /**
  * The endpoints of `mixing.ts`, in a process of their own: each sends a packet of speech every 20 ms, at a time of its own
- * within them, or what a muted engine sends, and counts what comes back. Owns the sockets; many endpoints share one, their SSRC tells them apart.
+ * within them, or what a muted engine sends, counts what comes back, and reports on it each second as every engine does. Owns the
+ * sockets; many endpoints share one, their SSRC tells them apart.
  */
 import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
@@ -9,7 +10,10 @@ import { codecs } from "../../media/codecs.ts"
 import { loadOpus } from "../../media/opus.ts"
 import { Pause } from "../../media/pause.ts"
 import { raisePriority } from "../../media/priority.ts"
-import { SrtpSender } from "../../media/srtp.ts"
+import { isRtcp, reportBytesMax } from "../../media/rtcp.ts"
+import { RtpHeader, readRtp } from "../../media/rtp.ts"
+import { RtpReports } from "../../media/rtp-reports.ts"
+import { SrtpReceiver, SrtpSender } from "../../media/srtp.ts"
 import { endpointsIp, keysOf, serverIp } from "./addresses.ts"
 import { encodedSpeech, withHeader } from "./speech.ts"
 
@@ -24,6 +28,7 @@ export interface EndpointsReport {
 }
 
 const sockets = 4
+const packetsOfSecond = 50
 const packetBytes = 1500
 const receiveBufferBytes = 4 * 1024 * 1024
 
@@ -37,6 +42,10 @@ class Endpoints {
     private sentOf: number[] = []
     private order!: Extract<EndpointsOrder, { type: "start" }>
     private readonly packet = Buffer.alloc(packetBytes)
+    private readonly header = new RtpHeader()
+    private reports: RtpReports[] = []
+    /** By the SSRC that the server sends to it with. */
+    private readonly hearing = new Map<number, RtpReports>()
     private isStopped = false
 
     async start(order: Extract<EndpointsOrder, { type: "start" }>): Promise<{ ports: number[] }> {
@@ -46,6 +55,8 @@ class Endpoints {
         this.payloads = encodedSpeech(this.codec)
         this.pauses = Array.from({ length: order.participants }, () => new Pause())
         this.sentOf = Array.from({ length: order.participants }, () => 0)
+        const { name, clockRate } = this.codec
+        this.reports = Array.from({ length: order.participants }, (_, i) => new RtpReports(name, clockRate, `${i}`))
         this.senders = Array.from({ length: order.participants }, (_, i) => new SrtpSender(keysOf(i).toServer))
         for (let i = 0; i < sockets; i++) {
             const socket = createSocket({ type: "udp4", lookup: (host, _options, call) => call(null, host, 4) })
@@ -58,10 +69,38 @@ class Endpoints {
             } catch {
                 // The system's limit is lower: go on with what it gives.
             }
-            socket.on("message", () => this.counts.received++)
+            socket.on("message", datagram => this.receive(datagram, i))
             this.sockets.push(socket)
         }
         return { ports: this.sockets.map(socket => socket.address().port) }
+    }
+
+    private receive(datagram: Buffer, socket: number): void {
+        if (isRtcp(datagram) || !readRtp(datagram, this.header)) return
+        this.counts.received++
+        const { ssrc } = this.header
+        const known = this.hearing.get(ssrc) ?? this.ownerOf(datagram, socket)
+        if (!known) return
+        this.hearing.set(ssrc, known)
+        known.hear(this.header)
+    }
+
+    /** Whose key it was protected with tells whom it is for. */
+    private ownerOf(datagram: Buffer, socket: number): RtpReports | undefined {
+        for (let i = socket; i < this.order.participants; i += sockets) {
+            const taken = new SrtpReceiver(keysOf(i).toEndpoint).unprotect(Buffer.from(datagram))
+            if (typeof taken === "number") return this.reports[i]
+        }
+        return undefined
+    }
+
+    private report(index: number): void {
+        const reports = this.reports[index]
+        const packet = Buffer.alloc(reportBytesMax)
+        const bytes = reports.write(packet, index + 1, 0, performance.timeOrigin + performance.now())
+        const length = this.senders[index].protectRtcp(packet, bytes)
+        if (length === 0) return
+        this.sockets[index % sockets].send(packet.subarray(0, length), this.order.port, serverIp)
     }
 
     /**
@@ -91,6 +130,7 @@ class Endpoints {
         const number = Math.floor(millisecond / 20)
         for (let index = millisecond % 20; index < participants; index += 20) {
             const talks = index % roomSize < talkers
+            if ((number + index) % packetsOfSecond === 0) this.report(index)
             if (!this.pauses[index].isDue(!talks)) continue
             const payload = talks ? this.payloads[(number + index * 37) % this.payloads.length] : this.codec.silence
             const plain = withHeader(this.packet, this.codec, payload, this.sentOf[index]++, number, index + 1)

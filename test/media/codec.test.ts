@@ -119,6 +119,30 @@ describe("codecs", () => {
         decoder.free()
     })
 
+    test("of Opus carry repair only while somebody is expected to need it", () => {
+        const encoder = made(opus.createEncoder())
+        const decoder = made(opus.createDecoder())
+        const packet = new Uint8Array(opus.payloadBytesMax)
+        const decoded = new Int16Array(960)
+        const repairsOf = (fromFrame: number) => {
+            let repairs = 0
+            for (let at = fromFrame * frame; at < (fromFrame + 50) * frame; at += frame) {
+                const bytes = encoder.encode(speech.subarray(at, at + frame), frame, packet, 0)
+                // The first frame after a change was made before it.
+                if (at > (fromFrame + 1) * frame && decoder.recover(packet, 0, bytes, decoded) > 0) repairs++
+                decoder.decode(packet, 0, bytes, decoded)
+            }
+            return repairs
+        }
+        assert.ok(repairsOf(0) > 10, "nobody has told yet")
+        encoder.expectLoss(0)
+        assert.equal(repairsOf(50), 0)
+        encoder.expectLoss(0.2)
+        assert.ok(repairsOf(0) > 10, "a little is lost")
+        encoder.free()
+        decoder.free()
+    })
+
     test("of Opus take no harm from packets of a stranger, and neither does anybody's sound", context => {
         const seed = Number(process.env.PARLEY_SEED ?? 31)
         context.diagnostic(`seed ${seed}`)

@@ -8,7 +8,7 @@
 import { randomInt } from "node:crypto"
 import { isIPv4 } from "node:net"
 import { hostname } from "node:os"
-import type { CodecName } from "../../../media/codec.ts"
+import { type CodecName, unknownLossPercent } from "../../../media/codec.ts"
 import { codecs, isCodecName } from "../../../media/codecs.ts"
 import { type MediaHost, systemHost } from "../../../media/host.ts"
 import { loadOpus } from "../../../media/opus.ts"
@@ -394,6 +394,7 @@ export class MediaPlane implements MediaPlaneFace {
     private report(leg: HeldLeg, tick: number): void {
         // Not all in one tick, and never in step with each other (RFC 3550, 6.3.1).
         leg.reportTick = tick + reportTicks - 5 + randomInt(10)
+        leg.channel.lossPercent = leg.reports.lossOutPercent(this.unixMs) ?? unknownLossPercent
         // Whoever has shown no RTCP on this port may take it for bad sound.
         if (!leg.channel.open || leg.channel.sent === 0 || (leg.plain && leg.reports.received === 0)) return
         const packet = leg.reportPacket
