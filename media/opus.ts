@@ -50,11 +50,13 @@ const frameSamples = 320
 /** Of speech, libopus makes up 10 or 20 ms; what is shorter comes out wrong. */
 const concealSamplesMin = 160
 const samplesMax = 960
-const bitsPerSecond = 40000
-/** 2 costs twice as much as 1 for nothing that is heard at this rate. */
-const complexity = 1
-/** What the repair that each packet carries for the one before it is dimensioned for. */
-const lossPercent = 10
+export const opusSettings = {
+    bitsPerSecond: 40000,
+    /** 2 costs twice as much as 1 for nothing that is heard at this rate. */
+    complexity: 1,
+    /** What the repair that each packet carries for the one before it is dimensioned for. */
+    lossPercent: 10,
+}
 /** A frame of 20 ms at most (RFC 6716, section 3.4). */
 const payloadBytesMax = 1275
 /** So many frames of our silence in a row, and a decoder is silent as well: further ones need not be decoded. */
@@ -239,12 +241,12 @@ export const opus: Codec = {
         if (encoder === 0) return undefined
         alive++
         for (const [request, value] of [
-            [setBitrate, bitsPerSecond],
+            [setBitrate, opusSettings.bitsPerSecond],
             [setBandwidth, bandwidthWide],
-            [setComplexity, complexity],
+            [setComplexity, opusSettings.complexity],
             [setSignal, signalVoice],
             [setInBandFec, 1],
-            [setPacketLossPercent, lossPercent],
+            [setPacketLossPercent, opusSettings.lossPercent],
             [setDtx, 0],
         ] as const)
             lib._oc_encoder_ctl(encoder, request, value)

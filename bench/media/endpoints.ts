@@ -1,6 +1,6 @@
 /**
- * The endpoints of `mixing.ts`, in a process of their own: each sends a packet of speech every 20 ms, at a time of its own
- * within them, or what a muted engine sends, and counts what comes back. Owns the sockets; many endpoints share one, their SSRC tells them apart.
+ * The endpoints of `mixing.ts` and `janus.ts`, in a process of their own: each sends a packet of speech every 20 ms, at a time of
+ * its own within them, or what a muted engine sends, and counts what comes back. Owns the sockets; many endpoints share one, their SSRC tells them apart.
  */
 import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
@@ -9,33 +9,43 @@ import { codecs } from "../../media/codecs.ts"
 import { loadOpus } from "../../media/opus.ts"
 import { Pause } from "../../media/pause.ts"
 import { raisePriority } from "../../media/priority.ts"
+import { rtpHeaderBytes } from "../../media/rtp.ts"
 import { SrtpSender } from "../../media/srtp.ts"
-import { endpointsIp, keysOf, serverIp } from "./addresses.ts"
+import { endpointsIp, keysOf } from "./addresses.ts"
 import { encodedSpeech, withHeader } from "./speech.ts"
 
 export type EndpointsOrder =
-    | { type: "start"; codec: CodecName; participants: number; roomSize: number; talkers: number; port: number }
-    | { type: "speak" }
+    /** Plain: RTP, else SRTP. */
+    | { type: "start"; codec: CodecName; participants: number; roomSize: number; talkers: number; isPlain: boolean }
+    /** Where the server is: one port for each endpoint, or the same for all. */
+    | { type: "speak"; ip: string; ports: number[] }
+    | { type: "count" }
     | { type: "stop" }
 
 export interface EndpointsReport {
     sent: number
     received: number
+    /** Of those received over plain RTP, the ones with sound in them. */
+    sounding: number
+    /** When it was counted, on this process's clock. */
+    atMs: number
 }
 
 const sockets = 4
 const packetBytes = 1500
 const receiveBufferBytes = 4 * 1024 * 1024
+const opusSilenceBytesMax = 16
 
 class Endpoints {
     private readonly sockets: Socket[] = []
-    private readonly counts = { sent: 0, received: 0 }
+    private readonly counts = { sent: 0, received: 0, sounding: 0 }
     private codec!: Codec
     private payloads: Uint8Array[] = []
     private senders: SrtpSender[] = []
     private pauses: Pause[] = []
     private sentOf: number[] = []
     private order!: Extract<EndpointsOrder, { type: "start" }>
+    private server: { ip: string; ports: number[] } = { ip: "", ports: [] }
     private readonly packet = Buffer.alloc(packetBytes)
     private isStopped = false
 
@@ -58,7 +68,10 @@ class Endpoints {
             } catch {
                 // The system's limit is lower: go on with what it gives.
             }
-            socket.on("message", () => this.counts.received++)
+            socket.on("message", packet => {
+                this.counts.received++
+                if (order.isPlain && hasSound(packet)) this.counts.sounding++
+            })
             this.sockets.push(socket)
         }
         return { ports: this.sockets.map(socket => socket.address().port) }
@@ -68,7 +81,8 @@ class Endpoints {
      * Sends what is due each millisecond: a twentieth of the endpoints. Never sleeps: on loopback whoever sends pays for waking
      * whoever receives, and the server's packets go to other machines in earnest.
      */
-    speak(): void {
+    speak(server: { ip: string; ports: number[] }): void {
+        this.server = server
         const startMs = performance.now()
         let done = 0
         const work = () => {
@@ -83,23 +97,36 @@ class Endpoints {
         this.isStopped = true
         // What is on its way still counts.
         await new Promise(resolve => setTimeout(resolve, 300))
-        return this.counts
+        return this.count()
+    }
+
+    count(): EndpointsReport {
+        return { ...this.counts, atMs: performance.now() }
     }
 
     private sendOf(millisecond: number): void {
-        const { participants, roomSize, talkers, port } = this.order
+        const { participants, roomSize, talkers, isPlain } = this.order
+        const { ip, ports } = this.server
         const number = Math.floor(millisecond / 20)
         for (let index = millisecond % 20; index < participants; index += 20) {
             const talks = index % roomSize < talkers
             if (!this.pauses[index].isDue(!talks)) continue
             const payload = talks ? this.payloads[(number + index * 37) % this.payloads.length] : this.codec.silence
             const plain = withHeader(this.packet, this.codec, payload, this.sentOf[index]++, number, index + 1)
-            const bytes = this.senders[index].protect(this.packet, plain)
+            const bytes = isPlain ? plain : this.senders[index].protect(this.packet, plain)
+            const port = ports[index % ports.length]
             // dgram sends at once or queues: the packet is copied, as the next one is written into the same memory.
-            this.sockets[index % sockets].send(Buffer.from(this.packet.subarray(0, bytes)), port, serverIp)
+            this.sockets[index % sockets].send(Buffer.from(this.packet.subarray(0, bytes)), port, ip)
             this.counts.sent++
         }
     }
+}
+
+/** Silence is one byte again and again in PCMU, and a few bytes in Opus. */
+function hasSound(packet: Uint8Array): boolean {
+    for (let i = rtpHeaderBytes + opusSilenceBytesMax; i < packet.length; i++)
+        if (packet[i] !== packet[rtpHeaderBytes]) return true
+    return false
 }
 
 if (process.send) {
@@ -108,7 +135,8 @@ if (process.send) {
     process.on("disconnect", () => process.exit(0))
     process.on("message", async (order: EndpointsOrder) => {
         if (order.type === "start") process.send?.(await endpoints.start(order))
-        else if (order.type === "speak") process.send?.(endpoints.speak() ?? {})
+        else if (order.type === "speak") process.send?.(endpoints.speak(order) ?? {})
+        else if (order.type === "count") process.send?.(endpoints.count())
         else process.send?.(await endpoints.stop())
     })
 }
