@@ -82,7 +82,7 @@ export class JanusServer {
             const url = `http://${janusIp}:${port}/janus`
             // Its own session, as processes.ts says: not the one in which the endpoints run.
             const child = await startChild(files.program, ["--configs-folder", folder, "--disable-colors"], {
-                ...{ name: "janus", readyMs },
+                ...{ name: "janus", cwd: folder, readyMs },
                 probe: async () => {
                     const answer = await fetch(`${url}/info`).catch(() => undefined)
                     return answer?.ok ? {} : undefined
