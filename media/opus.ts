@@ -50,9 +50,11 @@ const frameSamples = 320
 /** Of speech, libopus makes up 10 or 20 ms; what is shorter comes out wrong. */
 const concealSamplesMin = 160
 const samplesMax = 960
-const bitsPerSecond = 40000
-/** 2 costs twice as much as 1 for nothing that is heard at this rate. */
-const complexity = 1
+export const opusSettings = {
+    bitsPerSecond: 40000,
+    /** 2 costs twice as much as 1 for nothing that is heard at this rate. */
+    complexity: 1,
+}
 /** What the repair that each packet carries for the one before it is dimensioned for, where anything is lost at all. */
 const lossPercentMin = unknownLossPercent
 const lossPercentMax = 25
@@ -253,9 +255,9 @@ export const opus: Codec = {
         if (encoder === 0) return undefined
         alive++
         for (const [request, value] of [
-            [setBitrate, bitsPerSecond],
+            [setBitrate, opusSettings.bitsPerSecond],
             [setBandwidth, bandwidthWide],
-            [setComplexity, complexity],
+            [setComplexity, opusSettings.complexity],
             [setSignal, signalVoice],
             [setInBandFec, 1],
             [setPacketLossPercent, unknownLossPercent],

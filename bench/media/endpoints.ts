@@ -1,7 +1,7 @@
 /**
- * The endpoints of `mixing.ts`, in a process of their own: each sends a packet of speech every 20 ms, at a time of its own
- * within them, or what a muted engine sends, counts what comes back, and reports on it each second as every engine does. Owns the
- * sockets; many endpoints share one, their SSRC tells them apart.
+ * The endpoints of `mixing.ts` and `janus.ts`, in a process of their own: each sends a packet of speech every 20 ms, at a time of
+ * its own within them, or what a muted engine sends, and counts what comes back; over SRTP, it reports on it each second as every
+ * engine does. Owns the sockets; many endpoints share one, their SSRC tells them apart.
  */
 import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
@@ -11,36 +11,45 @@ import { loadOpus } from "../../media/opus.ts"
 import { Pause } from "../../media/pause.ts"
 import { raisePriority } from "../../media/priority.ts"
 import { isRtcp, reportBytesMax } from "../../media/rtcp.ts"
-import { RtpHeader, readRtp } from "../../media/rtp.ts"
+import { RtpHeader, readRtp, rtpHeaderBytes } from "../../media/rtp.ts"
 import { RtpReports } from "../../media/rtp-reports.ts"
 import { SrtpReceiver, SrtpSender } from "../../media/srtp.ts"
-import { endpointsIp, keysOf, serverIp } from "./addresses.ts"
+import { endpointsIp, keysOf } from "./addresses.ts"
 import { encodedSpeech, withHeader } from "./speech.ts"
 
 export type EndpointsOrder =
-    | { type: "start"; codec: CodecName; participants: number; roomSize: number; talkers: number; port: number }
-    | { type: "speak" }
+    /** Plain: RTP, else SRTP. */
+    | { type: "start"; codec: CodecName; participants: number; roomSize: number; talkers: number; isPlain: boolean }
+    /** Where the server is: one port for each endpoint, or the same for all. */
+    | { type: "speak"; ip: string; ports: number[] }
+    | { type: "count" }
     | { type: "stop" }
 
 export interface EndpointsReport {
     sent: number
     received: number
+    /** Of those received over plain RTP, the ones with sound in them. */
+    sounding: number
+    /** When it was counted, on this process's clock. */
+    atMs: number
 }
 
 const sockets = 4
 const packetsOfSecond = 50
 const packetBytes = 1500
 const receiveBufferBytes = 4 * 1024 * 1024
+const opusSilenceBytesMax = 16
 
 class Endpoints {
     private readonly sockets: Socket[] = []
-    private readonly counts = { sent: 0, received: 0 }
+    private readonly counts = { sent: 0, received: 0, sounding: 0 }
     private codec!: Codec
     private payloads: Uint8Array[] = []
     private senders: SrtpSender[] = []
     private pauses: Pause[] = []
     private sentOf: number[] = []
     private order!: Extract<EndpointsOrder, { type: "start" }>
+    private server: { ip: string; ports: number[] } = { ip: "", ports: [] }
     private readonly packet = Buffer.alloc(packetBytes)
     private readonly header = new RtpHeader()
     private reports: RtpReports[] = []
@@ -78,6 +87,10 @@ class Endpoints {
     private receive(datagram: Buffer, socket: number): void {
         if (isRtcp(datagram) || !readRtp(datagram, this.header)) return
         this.counts.received++
+        if (this.order.isPlain) {
+            if (hasSound(datagram)) this.counts.sounding++
+            return
+        }
         const { ssrc } = this.header
         const known = this.hearing.get(ssrc) ?? this.ownerOf(datagram, socket)
         if (!known) return
@@ -100,14 +113,16 @@ class Endpoints {
         const bytes = reports.write(packet, index + 1, 0, performance.timeOrigin + performance.now())
         const length = this.senders[index].protectRtcp(packet, bytes)
         if (length === 0) return
-        this.sockets[index % sockets].send(packet.subarray(0, length), this.order.port, serverIp)
+        const { ip, ports } = this.server
+        this.sockets[index % sockets].send(packet.subarray(0, length), ports[index % ports.length], ip)
     }
 
     /**
      * Sends what is due each millisecond: a twentieth of the endpoints. Never sleeps: on loopback whoever sends pays for waking
      * whoever receives, and the server's packets go to other machines in earnest.
      */
-    speak(): void {
+    speak(server: { ip: string; ports: number[] }): void {
+        this.server = server
         const startMs = performance.now()
         let done = 0
         const work = () => {
@@ -122,24 +137,37 @@ class Endpoints {
         this.isStopped = true
         // What is on its way still counts.
         await new Promise(resolve => setTimeout(resolve, 300))
-        return this.counts
+        return this.count()
+    }
+
+    count(): EndpointsReport {
+        return { ...this.counts, atMs: performance.now() }
     }
 
     private sendOf(millisecond: number): void {
-        const { participants, roomSize, talkers, port } = this.order
+        const { participants, roomSize, talkers, isPlain } = this.order
+        const { ip, ports } = this.server
         const number = Math.floor(millisecond / 20)
         for (let index = millisecond % 20; index < participants; index += 20) {
             const talks = index % roomSize < talkers
-            if ((number + index) % packetsOfSecond === 0) this.report(index)
+            if (!isPlain && (number + index) % packetsOfSecond === 0) this.report(index)
             if (!this.pauses[index].isDue(!talks)) continue
             const payload = talks ? this.payloads[(number + index * 37) % this.payloads.length] : this.codec.silence
             const plain = withHeader(this.packet, this.codec, payload, this.sentOf[index]++, number, index + 1)
-            const bytes = this.senders[index].protect(this.packet, plain)
+            const bytes = isPlain ? plain : this.senders[index].protect(this.packet, plain)
+            const port = ports[index % ports.length]
             // dgram sends at once or queues: the packet is copied, as the next one is written into the same memory.
-            this.sockets[index % sockets].send(Buffer.from(this.packet.subarray(0, bytes)), port, serverIp)
+            this.sockets[index % sockets].send(Buffer.from(this.packet.subarray(0, bytes)), port, ip)
             this.counts.sent++
         }
     }
+}
+
+/** Silence is one byte again and again in PCMU, and a few bytes in Opus. */
+function hasSound(packet: Uint8Array): boolean {
+    for (let i = rtpHeaderBytes + opusSilenceBytesMax; i < packet.length; i++)
+        if (packet[i] !== packet[rtpHeaderBytes]) return true
+    return false
 }
 
 if (process.send) {
@@ -148,7 +176,8 @@ if (process.send) {
     process.on("disconnect", () => process.exit(0))
     process.on("message", async (order: EndpointsOrder) => {
         if (order.type === "start") process.send?.(await endpoints.start(order))
-        else if (order.type === "speak") process.send?.(endpoints.speak() ?? {})
+        else if (order.type === "speak") process.send?.(endpoints.speak(order) ?? {})
+        else if (order.type === "count") process.send?.(endpoints.count())
         else process.send?.(await endpoints.stop())
     })
 }
