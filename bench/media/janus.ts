@@ -62,7 +62,7 @@ interface Result extends Loaded {
 
 /** Each run in fresh processes, as in `mixing.ts`. */
 async function measure(files: JanusFiles, room: JanusRoom, participants: number): Promise<Result> {
-    const endpoints = startProcess("endpoints.ts")
+    const endpoints = startProcess("endpoints.ts", 1)
     let janus: JanusServer | undefined
     try {
         janus = await JanusServer.start(files)

@@ -74,8 +74,8 @@ async function measure(scenario: Scenario, participants: number): Promise<Result
     const { codec, talkers } = scenario
     const roomSize = scenario.roomSize === 0 ? participants : scenario.roomSize
     const order = { codec, participants, roomSize, talkers }
-    const server = startProcess("mixing-server.ts")
-    const endpoints = startProcess("endpoints.ts")
+    const server = startProcess("mixing-server.ts", 0)
+    const endpoints = startProcess("endpoints.ts", 1)
     try {
         const { port } = await ask<{ port: number }>(server, { type: "start" } satisfies ServerOrder)
         const start: EndpointsOrder = { type: "start", ...order, isPlain: false }
