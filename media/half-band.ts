@@ -8,8 +8,8 @@
 const pairs = 12
 const kaiserBeta = 6
 const history = 2 * pairs - 1
-/** Longest piece of one call, in samples of the lower rate: 60 ms at 8 kHz. */
-const longest = 480
+/** Longest piece of one call, in samples of the lower rate: 200 ms at 8 kHz. */
+const longest = 1600
 
 const [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11] = makeTaps() as unknown as number[] as Taps
 type Taps = [number, number, number, number, number, number, number, number, number, number, number, number]

@@ -9,11 +9,13 @@ import { decodePcmu, encodePcmu, pcmuPayloadType, pcmuSilence } from "./g711.ts"
 import { Doubler, Halver } from "./half-band.ts"
 
 const frameBytes = 160
-const frameBytesMax = 480
+const encodedBytesMax = 480
+/** RFC 3551, section 4.2: a receiver takes packets of up to 200 ms. */
+const receivedBytesMax = 1600
 /** So many samples of silence push everything else out of the filter. */
 const settlingBytes = 40
 /** Samples at 8 kHz; shared, as nothing is left in it from one call to the next. */
-const narrow = new Int16Array(frameBytesMax)
+const narrow = new Int16Array(receivedBytesMax)
 
 class PcmuEncoder implements Encoder {
     private readonly halver = new Halver()
@@ -38,7 +40,7 @@ class PcmuDecoder implements Decoder {
     private settled = true
 
     decode(packet: Uint8Array, offset: number, bytes: number, samples: Int16Array): number {
-        if (bytes < 1 || bytes > frameBytesMax) return 0
+        if (bytes < 1 || bytes > receivedBytesMax) return 0
         // Most of the members of a session are silent most of the time.
         const isSilent = holdsSilence(packet, offset, bytes)
         if (isSilent && this.settled) {
@@ -77,11 +79,11 @@ export const pcmu: Codec = {
     payloadType: pcmuPayloadType,
     clockRate: 8000,
     framesMs: Array.from({ length: 12 }, (_, i) => 5 * (i + 1)),
-    payloadBytesMax: frameBytesMax,
+    payloadBytesMax: encodedBytesMax,
     silence: new Uint8Array(frameBytes).fill(pcmuSilence),
     isFixedSize: true,
     canRepair: false,
-    samplesOf: (_packet, _offset, bytes) => (bytes >= 1 && bytes <= frameBytesMax ? 2 * bytes : 0),
+    samplesOf: (_packet, _offset, bytes) => (bytes >= 1 && bytes <= receivedBytesMax ? 2 * bytes : 0),
     createEncoder: () => new PcmuEncoder(),
     createDecoder: () => new PcmuDecoder(),
 }
