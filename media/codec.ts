@@ -29,7 +29,7 @@ export interface Codec {
     readonly isFixedSize: boolean
     /** Packets hold the one before them once more, in short. */
     readonly canRepair: boolean
-    /** How many samples (16 kHz) a received payload holds; 0 when it is none of this codec, or longer than 60 ms. */
+    /** How many samples (16 kHz) a received payload holds; 0 when it is none of this codec, or longer than it takes: 200 ms at most. */
     samplesOf(packet: Uint8Array, offset: number, bytes: number): number
     /** Undefined when there are too many already. */
     createEncoder(): Encoder | undefined

@@ -48,8 +48,8 @@ export interface JitterBufferStatistics {
 }
 
 const samplesPerMs = soundRate / 1000
-/** Longest packet, 60 ms; all others are refused. */
-const packetSamplesMax = 60 * samplesPerMs
+/** Longest packet of any codec. */
+const packetSamplesMax = 200 * samplesPerMs
 const seenSize = 1024
 /** A jump this far in numbers, or in transit, is believed only when a second packet confirms it. */
 const strangeSequence = 1000
@@ -102,7 +102,8 @@ const fadeOut = fadeOutOf(trailSamples)
 
 /** Played sound that is kept: for concealment, and to say it again. */
 const pastSamples = Math.max(Math.ceil(concealmentPastSeconds * soundRate), quietStepMax) + spanSamples
-const aheadSamples = jumpSamples + 3 * packetSamplesMax
+/** Before a seam in quiet so much is decoded, and the packet that it ends in to its end; a pull needs less. */
+const aheadSamples = jumpSamples + spanSamples + packetSamplesMax
 /** Shared by all buffers: one decodes at a time, and nothing is left in it. */
 const decoded = new Int16Array(packetSamplesMax)
 /** What most packets hold: 20 ms. */

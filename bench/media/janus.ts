@@ -38,7 +38,10 @@ export async function janusFigures(
     }
     const figures: Record<string, number> = {}
     for (const { figure, ours, codec, firstGuess } of scenarios) {
-        if (known[ours] === undefined) Object.assign(figures, await mixingFigure(ours, progress))
+        if (known[ours] === undefined) {
+            const own = await mixingFigure(ours, progress)
+            for (const name of [ours, `${ours}Us`]) figures[name] = own[name]
+        }
         // Nothing is lost on the way, and our endpoints say so: neither of the two puts repair into its packets.
         const room: JanusRoom = { codec, payloadType: opusPayloadType, ...opusSettings, lossPercent: 0 }
         const measureOf = (count: number) => measure(janus.files, room, count)
