@@ -27,8 +27,8 @@ const prepareEvent = 0x100
 const serviceIndex = 1
 const announceMs = 500
 const supportsAcknowledgement = 0x100
-/** An event is sent three times, as a bus may lose packets; so long after each. */
-const repeatsMs = [20, 50, 1]
+/** An event is sent three times, as a bus may lose packets; so long after each, when what people see and hear is out. */
+const repeatsMs = [120, 120, 1]
 /** Counts announcements up to here since the start, so that others notice a restart. */
 const steadyAnnouncements = 15
 /** Answers that wait for the bus at a time, each 250 bytes: as many as there are registers, which then leave in one frame. */
@@ -84,7 +84,9 @@ export class ApplianceServer {
         while (true) {
             while (this.appliance.phase() === phase) await this.rest(announceMs)
             phase = this.appliance.phase()
-            const event = ds.Appliance.spec.lookup("phaseChanged").encode(phase)
+            // With all that listeners would ask for: each answer is a packet, which the screen may wait behind.
+            const spec = ds.Appliance.spec.lookup("phaseChanged")
+            const event = spec.encode([phase, this.valueOf("server"), this.valueOf("session")])
             await raw._serverSend(prepareEvent, event)
             for (const pauseMs of repeatsMs) {
                 await raw._serverSend(serviceIndex, event)

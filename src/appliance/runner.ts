@@ -35,15 +35,19 @@ export interface Roles {
 
 /** Nothing that the appliance waits for is more urgent than this. */
 const turnMs = 250
-const checkEngineMs = 2000
-/** A screen on I2C takes some milliseconds for a picture. */
+const checkMs = 700
+/** Pictures come no faster, and light and sound so long after one: what a person asked for has sent its packets by then. */
 const screenMs = 40
 const toneMs = 150
 /** Which part of its period a tone is on: how loud it is. */
 const toneOn = 0.15
 /** Writing this to `streaming_samples` asks a sensor for its next so many readings. */
 const streamingReports = 199
+/** The quickest knob gives one each 20 ms. */
+const readingsMs = 2000
 const setStreaming = 0x2003
+/** What the engine is asked now and then, each in its turn: the answers come to `engineTells`. */
+const engineQuestions = [ds.MediaEngineCodes.RegAddress, ds.MediaEngineCodes.RegCodecs, ds.MediaEngineCodes.RegMuted]
 /** Commands for an engine that does not take them; its appearing writes everything again. */
 const maxMediaQueue = 24
 
@@ -56,7 +60,8 @@ export class Runner {
     private mediaQueue: Effect[] = []
     /** Keys of what is to be kept. */
     private saveQueue: string[] = []
-    /** When the engine is to be asked how it is. */
+    /** Questions to the engine since it appeared, and when the next is due. */
+    private asked = 0
     private checkAtMs = 0
     /** What the panel is to show and to sound. */
     private text = ""
@@ -68,23 +73,25 @@ export class Runner {
     private phase: Phase
     /** Of the knob; undefined before its first reading. */
     private position: number
+    /** When the knob is to be asked for more readings. */
+    private readingsAtMs = 0
 
     constructor(
         private appliance: Appliance,
         private panel: Panel,
         public client: MqttClient,
         private roles: Roles,
-    ) {
-        this.server = new ApplianceServer(appliance, panel, client, roles)
-    }
+    ) {}
 
+    /** Of fibers that are woken together the older runs first, and its packet leaves first. */
     start() {
         listenToRoles(this)
         listenToBroker(this)
-        this.run.start()
+        this.runPanel.start()
         this.runMedia.start()
         this.runSaves.start()
-        this.runPanel.start()
+        this.server = new ApplianceServer(this.appliance, this.panel, this.client, this.roles)
+        this.run.start()
     }
 
     /** Before an event is handled: its time. After it, as soon as this fiber rests: the effects. */
@@ -103,7 +110,7 @@ export class Runner {
             if (!packet) this.redraw(screen.isBound)
         } else if (role === knob) {
             if (packet && packet.isRegGet && packet.spec.name === "reading") this.knobAt(packet.decode())
-            else if (!packet && knob.isBound) askForReadings.start(knob)
+            else if (!packet) this.knobBound(knob)
         } else if (packet && packet.isEvent && packet.spec.name === "down")
             this.press(role === call ? Button.Call : role === menu ? Button.Menu : Button.Mute)
     }
@@ -119,6 +126,14 @@ export class Runner {
         if (before === undefined || before === position) return
         this.begin()
         this.panel.turn(position - before)
+    }
+
+    /** Or still there: it announces itself twice a second, and need not be asked as often. */
+    private knobBound(knob: ds.RotaryEncoder) {
+        const nowMs = ds.millis()
+        if (!knob.isBound || (this.position !== undefined && nowMs < this.readingsAtMs)) return
+        this.readingsAtMs = nowMs + readingsMs
+        askForReadings.start(knob)
     }
 
     /** A screen that has (re)appeared shows nothing of ours. */
@@ -152,6 +167,7 @@ export class Runner {
         const appliance = this.begin()
         if (!isBound) return appliance.mediaVanished()
         appliance.mediaAppeared()
+        this.asked = 0
         this.checkAtMs = 0
         raise(this.mediaWork)
     }
@@ -165,8 +181,9 @@ export class Runner {
             panel.tick()
             const effects = appliance.context.effects
             appliance.context.effects = []
-            for (const effect of effects) this.carryOut(effect)
+            // What people see goes first: packets leave in the order in which they are asked for, five at once and then 50 a second.
             this.look()
+            for (const effect of effects) this.carryOut(effect)
             await raised(this.work, turnMs)
         }
     }
@@ -211,25 +228,23 @@ export class Runner {
         let color: number
         let sound = ""
         while (true) {
-            await raised(this.panelWork)
             const isScreenUp = screen && screen.isBound
+            // One thing a turn: whatever has changed meanwhile, the picture is the next to be shown.
             if (this.shownText !== this.text && (showText || isScreenUp)) {
                 this.shownText = this.text
                 if (isScreenUp) await screen.message.write(this.text)
                 if (showText) await showText(this.text)
-            }
-            if (color !== this.color && (showColor || led.isBound)) {
+                await ds.sleep(screenMs)
+            } else if (color !== this.color && (showColor || led.isBound)) {
                 color = this.color
                 if (showColor) await showColor(color)
                 else await led.pixels.write(Buffer.from([color >> 16, (color >> 8) & 255, color & 255]))
-            }
-            if (this.sound !== sound) {
+            } else if (this.sound !== sound) {
                 sound = this.sound
                 // Not by `playNote`, which is 170 bytes of heap: for how many microseconds of each period the tone is on.
                 const periodUs = 1000000 / this.pitch
                 if (sound !== "" && buzzer.isBound) await buzzer.playTone(periodUs, periodUs * toneOn, toneMs)
-            }
-            await ds.sleep(screenMs)
+            } else await raised(this.panelWork)
         }
     }
 
@@ -246,7 +261,7 @@ export class Runner {
     private async runMedia(): Promise<void> {
         const media = this.roles.media
         while (true) {
-            await raised(this.mediaWork, checkEngineMs)
+            await raised(this.mediaWork, checkMs)
             while (this.mediaQueue.length > 0) {
                 const effect = this.mediaQueue.shift()
                 // Writing to an absent role waits for it; what it missed is written again when it appears.
@@ -275,13 +290,12 @@ export class Runner {
 
     /** An engine that restarted unseen has forgotten the mute, the leg and maybe its port: ask it now and then. */
     private async checkEngine(media: ds.MediaEngine): Promise<void> {
-        const nowMs = ds.millis()
-        if (!media.isBound || nowMs < this.checkAtMs) return
-        this.checkAtMs = nowMs + checkEngineMs
-        // The answers come to `engineTells`.
-        await media.sendCommand(ds.MediaEngineCodes.RegCodecs)
-        await media.sendCommand(ds.MediaEngineCodes.RegAddress)
-        await media.sendCommand(ds.MediaEngineCodes.RegMuted)
+        // What a session needs is asked for at once, then one thing at a time: five packets are all that leave without waiting.
+        while (media.isBound && (ds.millis() >= this.checkAtMs || this.asked < engineQuestions.length)) {
+            this.checkAtMs = ds.millis() + checkMs
+            await media.sendCommand(engineQuestions[this.asked % engineQuestions.length])
+            this.asked++
+        }
     }
 }
 
