@@ -49,7 +49,8 @@ export const crashShape = record({
     boot: int(0, u32),
     /** How long the device had been up: at the end, or, after a panic, when it was up again. */
     seconds: int(0, u32),
-    log: list(text(limits.crashLineBytes), limits.crashLogLines),
+    /** The end of it: a second and what happened then, separated by commas. */
+    log: text(limits.crashLogBytes),
 })
 export type Crash = Of<typeof crashShape>
 

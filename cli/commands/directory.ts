@@ -115,7 +115,7 @@ async function showEndpoint({ settings, words }: Call): Promise<Outcome<Answer>>
         ...crashes.flatMap(crash => [
             `${new Date(crash.atMs).toISOString()}  boot ${crash.boot}: ${crash.kind} after ${crash.seconds} s, firmware ${crash.firmware}`,
             ...(crash.text ? [`    ${crash.text}`] : []),
-            ...crash.log.map(line => `    ${line}`),
+            ...(crash.log ? [`    log: ${crash.log}`] : []),
         ]),
     ]
     return success({ value: found.value, text: text.join("\n") })

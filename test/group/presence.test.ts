@@ -70,7 +70,7 @@ describe("after the connection to the broker was lost", () => {
 })
 
 describe("how lives of an endpoint ended", () => {
-    const crash = { kind: "exception", text: "TypeError: ü", boot: 1, seconds: 60, log: ["59 phase 6"] }
+    const crash = { kind: "exception", text: "TypeError: ü", boot: 1, seconds: 60, log: "59 phase 6, " }
 
     function lived(boots: number, more: object = {}) {
         const world = new World()
@@ -97,8 +97,8 @@ describe("how lives of an endpoint ended", () => {
 
     test("is cut to what is known of it, and refused when it is out of bounds", () => {
         assert.deepEqual(Object.keys(lived(2, { further: "x".repeat(1000) })[0]).includes("further"), false)
-        assert.deepEqual(lived(2, { text: "x".repeat(161) }), [])
-        assert.deepEqual(lived(2, { log: ["", "", "", "", ""] }), [])
+        assert.deepEqual(lived(2, { text: "x".repeat(225) }), [])
+        assert.deepEqual(lived(2, { log: "x".repeat(289) }), [])
     })
 
     test("is no crash when the program was replaced: that ends it without a word as well", () => {

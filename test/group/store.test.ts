@@ -46,7 +46,7 @@ function endpoint(id: string): EndpointRow {
                 text: "ü",
                 boot: 3,
                 seconds: 60,
-                log: ["59 phase 6"],
+                log: "59 phase 6, ",
                 atMs: 1_800_000_000_456,
                 firmware: "f0",
             },

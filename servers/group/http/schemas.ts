@@ -72,7 +72,7 @@ export const Crash = Type.Object({
     boot: Type.Integer({ description: "Which of its lives ended so" }),
     seconds: Type.Integer({ description: "How long it had been up" }),
     firmware: Type.String({ description: "What ran in that life" }),
-    log: Type.Array(Type.String(), { description: "The last lines of its log" }),
+    log: Type.String({ description: "The end of its log" }),
 })
 
 export const Endpoint = Type.Object({
