@@ -18,19 +18,19 @@ const textLength = 56
 const logLength = 72
 /** Hexadecimal digits of the places where an exception came from: four of them, the innermost first. */
 const placeDigits = 16
-/** A machine starts its program sooner than this after its own start, and later than this after a panic. */
-const firstStartMs = 4000
+/** A machine starts its program sooner than this after its own start, and later than this after a panic, which costs 5.2 s. */
+const firstStartMs = 6000
 /** What is said over Jacdac is out before the program ends. */
 const lastWordsMs = 100
 
+const startedMs = ds.millis()
 /** The end of it. */
 let log = ""
 let boot = 0
 
 /** Adds to the log. */
 export function note(what: string): void {
-    log = `${log}${seconds()} ${what}, `
-    log = log.slice(Math.max(0, log.length - logLength))
+    log = `${log}${seconds()} ${what}, `.slice(-logLength)
 }
 
 function seconds(): number {
@@ -60,6 +60,6 @@ export async function lastEnd(number: number): Promise<Crash> {
     boot = number
     const end = await readSetting("end")
     if (hasShape(crashNote, end) && end.boot === boot - 1) return end.kind === "wanted" ? undefined : end
-    if (boot < 2 || ds.millis() < firstStartMs) return undefined
+    if (boot < 2 || startedMs < firstStartMs) return undefined
     return { kind: "panic", text: "", boot: boot - 1, seconds: seconds(), log: "" }
 }
