@@ -43,6 +43,10 @@ export enum limits {
     /** A request without an answer has expired after this time. */
     requestTimeoutMs = 5000,
 
+    /** Of the report how a life of a device ended: its text, and the end of its log. */
+    crashTextBytes = 224,
+    crashLogBytes = 288,
+
     /** Keepalives to the routing server in use. */
     watchIntervalMs = 200,
     watchMissed = 3,

@@ -40,6 +40,20 @@ export type Refused = Of<typeof refusedShape>
 
 // ---- endpoint -> group server: out/group/<verb> -----------------------------------------------------------------------
 
+/** How the former life of a device ended, when it ended by itself. */
+export const crashShape = record({
+    /** exception: nobody caught it. stuck: its watchdog. panic: without a word, which the device only infers. A later firmware may know more. */
+    kind: text(limits.identifierBytes, 1),
+    text: text(limits.crashTextBytes),
+    /** Which life it was. */
+    boot: int(0, u32),
+    /** How long the device had been up: at the end, or, after a panic, when it was up again. */
+    seconds: int(0, u32),
+    /** The end of it: a second and what happened then, separated by commas. */
+    log: text(limits.crashLogBytes),
+})
+export type Crash = Of<typeof crashShape>
+
 /** `hello`: registers after every connect. */
 export const helloShape = record({
     id: requestId,
@@ -53,6 +67,8 @@ export const helloShape = record({
     caps: list(text(16, 1), 8),
     /** Features that the group server must have. */
     need: optional(list(text(16, 1), 8)),
+    /** In the first one that is answered after it. */
+    crash: optional(crashShape),
 })
 export type Hello = Of<typeof helloShape>
 export const helloDoneShape = record({ re: requestId, nowMs: int(0, maxMs), name: text(limits.nameBytes) })

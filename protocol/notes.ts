@@ -10,6 +10,9 @@
 /** A session of the agenda. */
 export const itemNote = "{sid:t1~24,title:t0~48,from:t0~48,mine:i0~1,start:i0~32503680000,end:i0~32503680000,state:o}"
 
+/** How the former life ended, as it was kept in flash. */
+export const crashNote = "{kind:t1~24,text:t0~224,boot:i0~4294967295,seconds:i0~4294967295,log:t0~288}"
+
 export const answerNotes = `
 hello={re:i1~4294967295,nowMs:i0~32503680000000,name:t0~48}
 time={re:i1~4294967295,nowMs:i0~32503680000000}

@@ -8,6 +8,7 @@ import { limits } from "../protocol/limits"
 import { inboxFilter, stateTopic } from "../protocol/topics"
 import { Appliance } from "./appliance/appliance"
 import { type Roles, Runner } from "./appliance/runner"
+import { lastEnd } from "./ending"
 import { MqttClient } from "./mqtt/client"
 import { Panel } from "./panel/panel"
 import { countBoot, readInteger, readKept, readProvisioning } from "./settings"
@@ -40,6 +41,7 @@ export async function startAppliance(board: string, roles: Roles): Promise<void>
             board,
             firmware: version ? version.slice(0, 16) : "unknown",
             zoneMinutes: await readInteger("tz", -1440, 1440, 0),
+            crash: await lastEnd(boot),
         },
         await readKept(),
         Math.random,

@@ -6,6 +6,7 @@
  */
 
 import * as ds from "@devicescript/core"
+import { guard } from "./ending"
 
 /** `packet` is undefined when the role may have been bound or unbound, and else what it reports. Must not wait. */
 export type Listener = (role: ds.Role, packet: ds.Packet) => void
@@ -19,6 +20,6 @@ export function listen(to: Listener): void {
 
 ds.Role.prototype._onPacket = async function (this: ds.Role, packet: ds.Packet) {
     if (!listener) return
-    if (!packet || packet.serviceCommand === 0) listener(this, undefined)
-    else if (packet.spec && packet.isReport) listener(this, packet)
+    if (!packet || packet.serviceCommand === 0) await guard(listener, this, undefined)
+    else if (packet.spec && packet.isReport) await guard(listener, this, packet)
 }

@@ -9,12 +9,13 @@
 import * as ds from "@devicescript/core"
 import type { Appliance } from "./appliance/appliance"
 import type { Roles } from "./appliance/runner"
+import { endLife, guard } from "./ending"
 import type { MqttClient } from "./mqtt/client"
 import { newSignal, raise, raised } from "./mqtt/signal"
 import { socketError } from "./network"
 import type { Panel } from "./panel/panel"
 import { eraseSettings } from "./settings"
-import { restart, trialOutcome, wantTrial } from "./trial"
+import { trialOutcome, wantTrial } from "./trial"
 
 type RawServers = typeof ds & {
     _onServerPacket(packet: ds.Packet): Promise<void>
@@ -27,8 +28,10 @@ const prepareEvent = 0x100
 const serviceIndex = 1
 const announceMs = 500
 const supportsAcknowledgement = 0x100
-/** An event is sent three times, as a bus may lose packets; so long after each. */
-const repeatsMs = [20, 50, 1]
+/** An event is sent three times, as a bus may lose packets; so long after each, when what people see and hear is out. */
+const repeatsMs = [120, 120, 1]
+/** The main loop wakes the panel four times a second: one of them that does not turn for so long waits in vain. */
+const stuckMs = 15000
 /** Counts announcements up to here since the start, so that others notice a restart. */
 const steadyAnnouncements = 15
 /** Answers that wait for the bus at a time, each 250 bytes: as many as there are registers, which then leave in one frame. */
@@ -52,10 +55,10 @@ export class ApplianceServer {
         private client: MqttClient,
         private roles: Roles,
     ) {
-        listen(this)
+        raw._onServerPacket = this.ask
         // In a fiber of its own this time, so that it and the first event leave in one frame.
         this.announce.start()
-        this.run.start()
+        guard.start(this.run)
     }
 
     phaseChanged(): void {
@@ -72,7 +75,7 @@ export class ApplianceServer {
         this.answering++
         let question = packet
         while (question) {
-            await this.answer(question)
+            await guard(this.answer, question)
             question = this.questions.shift()
         }
         this.answering--
@@ -84,7 +87,9 @@ export class ApplianceServer {
         while (true) {
             while (this.appliance.phase() === phase) await this.rest(announceMs)
             phase = this.appliance.phase()
-            const event = ds.Appliance.spec.lookup("phaseChanged").encode(phase)
+            // With all that listeners would ask for: each answer is a packet, which the screen may wait behind.
+            const spec = ds.Appliance.spec.lookup("phaseChanged")
+            const event = spec.encode([phase, this.valueOf("server"), this.valueOf("session")])
             await raw._serverSend(prepareEvent, event)
             for (const pauseMs of repeatsMs) {
                 await raw._serverSend(serviceIndex, event)
@@ -94,17 +99,18 @@ export class ApplianceServer {
         }
     }
 
-    /** For `timeMs`, or until the phase changes; announces the service when it is time. */
+    /** For `timeMs`, or until the phase changes; announces the service when it is time, and looks after the other tasks. */
     private async rest(timeMs: number): Promise<void> {
         await raised(this.changed, Math.min(timeMs, this.announceAtMs - ds.millis()))
         if (ds.millis() >= this.announceAtMs) await this.announce()
+        if (ds.millis() - this.panel.lookedAtMs > stuckMs) await endLife("stuck", "screen or main loop")
     }
 
     private async announce(): Promise<void> {
         this.announceAtMs = ds.millis() + announceMs
         if (this.announcements < steadyAnnouncements) this.announcements++
         const flags = this.announcements | supportsAcknowledgement
-        const spec = ds.Control.spec.lookup("announce").response
+        const spec = ds.Appliance.spec.lookup("announce").response
         await raw._serverSend(0, spec.encode([flags, 0, 0, ds.Appliance.spec.classIdentifier]))
     }
 
@@ -127,7 +133,7 @@ export class ApplianceServer {
             case "factoryReset":
                 if (packet.decode() !== resetMagic) return
                 await eraseSettings()
-                await restart()
+                await endLife("wanted", "")
         }
     }
 
@@ -174,14 +180,8 @@ export class ApplianceServer {
                 return trialOutcome()
             case "verdicts":
                 return this.verdicts()
-            default:
-                return undefined
         }
     }
-}
-
-function listen(server: ApplianceServer): void {
-    raw._onServerPacket = async packet => await server.ask(packet)
 }
 
 /** The board's own light is no role, and always there. */

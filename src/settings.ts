@@ -5,7 +5,7 @@
  *   p.id p.secret p.host p.port   provisioning, written by tools
  *   n.id n.secret n.host n.port   candidates of a trial, likewise (`trial.ts`)
  *   tz                            minutes east of UTC, for the times on the screen
- *   boot trial muted volume session agenda0..agenda4   the appliance's own
+ *   boot end trial muted volume session agenda0..agenda4   the appliance's own
  */
 
 import type * as ds from "@devicescript/core"
@@ -24,6 +24,9 @@ import { parseJson } from "./mqtt/text"
 /** `id` is "" when something is missing or wrong. */
 export type Provisioning = Pick<MqttOptions, "id" | "secret" | "host" | "port">
 
+/** What provisioning is made of. */
+export const provisioned: (keyof Provisioning)[] = ["id", "secret", "host", "port"]
+
 const maxBoot = 4294967295
 const hostBytes = 64
 
@@ -32,7 +35,7 @@ let wantedKey = ""
 let answer: any
 
 /** The JSON value kept under `key`; undefined when there is none. Not by the package, which leaves emitters behind. */
-async function readSetting(key: string): Promise<any> {
+export async function readSetting(key: string): Promise<any> {
     wantedKey = key
     listen(hearSettings)
     await settings.get(key)
@@ -106,7 +109,8 @@ const fillerBytes = 200
 
 /** Erases everything, so that not even reading out the flash brings it back. Takes some seconds. */
 export async function eraseSettings(): Promise<void> {
-    const keys = ["p.id", "p.secret", "p.host", "p.port", "n.id", "n.secret", "n.host", "n.port", "tz", "session"]
+    const keys = ["tz", "session", "end"]
+    for (const name of provisioned) keys.push(`p.${name}`, `n.${name}`)
     for (let i = 0; i < limits.agendaSessions; i++) keys.push(`agenda${i}`)
     for (const key of keys) await saveSetting(key, "")
     const filler = Buffer.alloc(fillerBytes)

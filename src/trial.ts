@@ -8,16 +8,15 @@
 import * as ds from "@devicescript/core"
 import type { Appliance } from "./appliance/appliance"
 import { Phase } from "./appliance/phases"
+import { endLife } from "./ending"
 import { toJson } from "./json"
-import { type Provisioning, readInteger, saveSetting } from "./settings"
+import { type Provisioning, provisioned, readInteger, saveSetting } from "./settings"
 
 /** In flash beside the outcomes: the next start is a trial; the candidates have worked and are moving to their place. */
 const wanted = 16
 const moving = 17
 const trialMs = 30000
 const checkMs = 250
-/** What is said over Jacdac is out before the program ends. */
-const lastWordsMs = 100
 
 let state = 0
 
@@ -37,7 +36,7 @@ export async function settingsInForce(): Promise<string> {
 
 export async function wantTrial(): Promise<void> {
     await enter(wanted)
-    await restart()
+    await endLife("wanted", "")
 }
 
 /** Beside the appliance, which was started with `candidates`. */
@@ -46,32 +45,24 @@ export async function watchTrial(appliance: Appliance, candidates: Provisioning)
     while (state === ds.ApplianceTrial.Trying) {
         if (candidates.id === "" || restMs <= 0) {
             await end(candidates.id === "" ? ds.ApplianceTrial.Invalid : ds.ApplianceTrial.Failed)
-            await restart()
+            await endLife("wanted", "")
         }
         if (appliance.link.phase >= Phase.Choosing) await enter(moving)
         await ds.sleep(checkMs)
         restMs -= checkMs
     }
     if (state !== moving) return
-    await saveSetting("p.id", toJson(candidates.id))
-    await saveSetting("p.secret", toJson(candidates.secret))
-    await saveSetting("p.host", toJson(candidates.host))
-    await saveSetting("p.port", `${candidates.port}`)
+    for (const name of provisioned) await saveSetting(`p.${name}`, toJson(candidates[name]))
     await end(ds.ApplianceTrial.Accepted)
 }
 
 /** Also when the power went between the copies: they are made again. */
 async function end(outcome: number): Promise<void> {
     await enter(outcome)
-    for (const name of ["id", "secret", "host", "port"]) await saveSetting(`n.${name}`, "")
+    for (const name of provisioned) await saveSetting(`n.${name}`, "")
 }
 
 async function enter(next: number): Promise<void> {
     state = next
     await saveSetting("trial", `${next}`)
-}
-
-export async function restart(): Promise<void> {
-    await ds.sleep(lastWordsMs)
-    ds.restart()
 }

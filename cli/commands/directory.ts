@@ -14,6 +14,11 @@ export function addDirectoryCommands(shell: Shell): void {
     const endpoint = shell.noun("endpoint", "endpoints that the group server knows")
     shell.verb(endpoint, { name: "list", about: "all endpoints with their present state", run: listEndpoints })
     shell.verb(endpoint, {
+        name: "show <id>",
+        about: "one endpoint, and how lives of it ended that ended by themselves",
+        run: showEndpoint,
+    })
+    shell.verb(endpoint, {
         name: "enrol <id>",
         about: "make an endpoint known; prints its secret, this once",
         options: [["--name <text>", "what people call it (default: its id)"]],
@@ -94,6 +99,26 @@ async function listEndpoints({ settings }: Call): Promise<Outcome<Answer>> {
     ])
     const head = ["ENDPOINT", "NAME", "STATE", "SERVER", "SESSION", "MICROPHONE", "BOARD"]
     return success({ value: found.value, text: rows.length > 0 ? table(head, rows) : "no endpoints" })
+}
+
+async function showEndpoint({ settings, words }: Call): Promise<Outcome<Answer>> {
+    const group = groupOf(settings)
+    if (!group.ok) return group
+    const found = fromGroup(await group.value.getEndpoint(words[0]))
+    if (!found.ok) return found
+    const { id, name, online, server, session, board, firmware, boot, crashes } = found.value
+    const place = server ? `, attached to ${server}` : ""
+    const text = [
+        `${id} (${name}): ${online ? "online" : "offline"}${place}${session ? `, in session ${session}` : ""}`,
+        board ? `board ${board}, firmware ${firmware}, boot ${boot}` : "not seen yet",
+        crashes.length > 0 ? "" : "no crash is known",
+        ...crashes.flatMap(crash => [
+            `${new Date(crash.atMs).toISOString()}  boot ${crash.boot}: ${crash.kind} after ${crash.seconds} s, firmware ${crash.firmware}`,
+            ...(crash.text ? [`    ${crash.text}`] : []),
+            ...(crash.log ? [`    log: ${crash.log}`] : []),
+        ]),
+    ]
+    return success({ value: found.value, text: text.join("\n") })
 }
 
 async function enrolEndpoint({ settings, words, flags }: Call): Promise<Outcome<Answer>> {

@@ -1,8 +1,9 @@
 /**
  * Listens to the firmware's own Jacdac service (services/appliance.md) and keeps what it told last.
  *
- * Finds the service wherever the firmware announces it, reads its registers whenever the phase changes, and reads the
- * counters when somebody asks. Never writes anything to the firmware.
+ * Finds the service wherever the firmware announces it, reads its registers then and when somebody asks for its counters,
+ * and takes what an event tells. Never writes anything to the firmware, and asks as little as it can: the machine sends 50
+ * packets a second at most, answers among them.
  */
 
 import { type Counters, countersRegister, readCounters } from "../../serial/appliance-counters.ts"
@@ -126,9 +127,12 @@ export class FirmwareWatch {
         if (counter === this.#lastEvent) return
         this.#lastEvent = counter
         if ((code & 0xff) !== phaseChangedEvent || payload.length < 1) return
+        const serverEnd = payload.indexOf(0, 1)
+        if (serverEnd > 0) {
+            const session = payload.toString("utf8", serverEnd + 1)
+            this.state = { ...this.state, server: payload.toString("utf8", 1, serverEnd), session }
+        }
         this.#enter(payload[0])
-        // No more than what may have changed: the machine sends a packet each 20 ms, and the screen waits behind these.
-        this.#read(serverRegister, sessionRegister)
     }
 
     #onReport(register: number, payload: Buffer): void {

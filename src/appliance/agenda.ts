@@ -14,10 +14,13 @@ const settingBytes = 210
 
 /** One session, or that there is none, as the text of a setting; a name that would not fit is left out. */
 export function packItem(item: AgendaItem | undefined): string {
-    if (!item) return '""'
-    const text = toJson(item)
-    if (utf8Bytes(text) <= settingBytes) return text
-    return toJson({ ...item, title: "", from: "" })
+    return item ? fitting(item, { ...item, title: "", from: "" }) : '""'
+}
+
+/** `value` as the text of a setting, or `shorter` when it would not fit. */
+export function fitting(value: any, shorter: any): string {
+    const text = toJson(value)
+    return utf8Bytes(text) <= settingBytes ? text : toJson(shorter)
 }
 
 /** Either may be undefined. Not by their texts: ten of those at a time are more than the machine's limit of steps. */

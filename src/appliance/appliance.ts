@@ -142,6 +142,7 @@ export class Appliance {
         switch (request.verb) {
             case "hello":
                 link.name = answer.name
+                context.identity.crash = undefined
                 context.clock.sync(request.sentAtMs, context.nowMs, answer.nowMs)
                 return link.on(LinkEvent.Registered)
             case "time":

@@ -103,7 +103,7 @@ export class Call {
         this.attempt = 0
         if (key !== this.leg) {
             // The microphone's state goes first: an open leg must never begin louder than it should.
-            this.writeEngine()
+            context.effects.push({ type: "muted", isMuted: this.muted })
             context.effects.push({ type: "open", ssrc, ip, port, payloadType: pt, frameMs, key })
         }
         this.leg = key
@@ -176,7 +176,8 @@ export class Call {
     }
 
     mediaAppeared(): void {
-        this.writeEngine()
+        this.context.effects.push({ type: "muted", isMuted: this.muted })
+        this.context.effects.push({ type: "volume", level: this.volume })
         // It may be the same engine, with a leg open that this boot knows nothing of.
         if (this.leg === "") this.context.effects.push({ type: "close" })
         if (this.link.isAttached()) this.on(CallEvent.Attached)
@@ -255,10 +256,5 @@ export class Call {
         this.retryAtMs = -1
         this.sid = ""
         this.rosterCame({ people: 0 })
-    }
-
-    private writeEngine() {
-        this.context.effects.push({ type: "muted", isMuted: this.muted })
-        this.context.effects.push({ type: "volume", level: this.volume })
     }
 }

@@ -3,6 +3,7 @@
  * is to carry out. Never acts itself: `runner.ts` drains `effects`.
  */
 
+import type { Crash } from "../../protocol/messages"
 import { endpointToServerTopic, toGroupTopic } from "../../protocol/topics"
 import { Clock } from "../clock"
 import { toJson } from "../json"
@@ -39,6 +40,8 @@ export interface Identity {
     board: string
     firmware: string
     zoneMinutes: number
+    /** How the last life ended, if it did by itself, until the group server knows. */
+    crash?: Crash
 }
 
 export class Context {

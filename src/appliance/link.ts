@@ -127,6 +127,7 @@ export class Link {
             board: identity.board,
             fw: identity.firmware,
             caps: ["pcmu"],
+            crash: identity.crash,
         })
     }
 

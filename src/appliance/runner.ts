@@ -7,11 +7,12 @@
 import * as ds from "@devicescript/core"
 import { limits } from "../../protocol/limits"
 import { intToIpv4 } from "../../protocol/text"
+import { guard, note } from "../ending"
 import { listen } from "../hear"
 import type { MqttClient } from "../mqtt/client"
 import { newSignal, raise, raised } from "../mqtt/signal"
 import { Button, type Panel } from "../panel/panel"
-import { viewOf } from "../panel/view"
+import { type View, viewOf } from "../panel/view"
 import { ApplianceServer } from "../service"
 import { saveSetting } from "../settings"
 import type { Appliance } from "./appliance"
@@ -35,8 +36,8 @@ export interface Roles {
 
 /** Nothing that the appliance waits for is more urgent than this. */
 const turnMs = 250
-const checkEngineMs = 2000
-/** A screen on I2C takes some milliseconds for a picture. */
+const checkMs = 700
+/** Pictures come no faster, and light and sound so long after one: what a person asked for has sent its packets by then. */
 const screenMs = 40
 const toneMs = 150
 /** Which part of its period a tone is on: how loud it is. */
@@ -44,6 +45,8 @@ const toneOn = 0.15
 /** Writing this to `streaming_samples` asks a sensor for its next so many readings. */
 const streamingReports = 199
 const setStreaming = 0x2003
+/** What the engine is asked, each in its turn, and then the knob; the answers come to `engineTells`. */
+const engineQuestions = [ds.MediaEngineCodes.RegAddress, ds.MediaEngineCodes.RegCodecs, ds.MediaEngineCodes.RegMuted]
 /** Commands for an engine that does not take them; its appearing writes everything again. */
 const maxMediaQueue = 24
 
@@ -56,13 +59,11 @@ export class Runner {
     private mediaQueue: Effect[] = []
     /** Keys of what is to be kept. */
     private saveQueue: string[] = []
-    /** When the engine is to be asked how it is. */
+    /** Questions to the engine since it appeared, and when the next is due. */
+    private asked = 0
     private checkAtMs = 0
     /** What the panel is to show and to sound. */
-    private text = ""
-    private color = -1
-    private sound = ""
-    private pitch = 0
+    private view: View
     /** What the screen shows; undefined when that is not known. */
     private shownText: string
     private phase: Phase
@@ -72,19 +73,21 @@ export class Runner {
     constructor(
         private appliance: Appliance,
         private panel: Panel,
-        public client: MqttClient,
+        private client: MqttClient,
         private roles: Roles,
-    ) {
-        this.server = new ApplianceServer(appliance, panel, client, roles)
-    }
+    ) {}
 
+    /** Of fibers that are woken together the older runs first, and its packet leaves first. */
     start() {
-        listenToRoles(this)
-        listenToBroker(this)
-        this.run.start()
-        this.runMedia.start()
-        this.runSaves.start()
-        this.runPanel.start()
+        const { client, panel } = this
+        listen(this.hear)
+        listenToBroker(this, client)
+        this.view = viewOf(panel)
+        guard.start(this.runPanel)
+        guard.start(this.runMedia)
+        guard.start(this.runSaves)
+        this.server = new ApplianceServer(this.appliance, panel, client, this.roles)
+        guard.start(this.run)
     }
 
     /** Before an event is handled: its time. After it, as soon as this fiber rests: the effects. */
@@ -100,17 +103,15 @@ export class Runner {
             if (packet) this.engineTells(packet)
             else this.engineBound(media.isBound)
         } else if (role === screen) {
-            if (!packet) this.redraw(screen.isBound)
+            // One that has vanished shows nothing of ours when it is back.
+            if (!packet && !screen.isBound) this.shownText = undefined
         } else if (role === knob) {
             if (packet && packet.isRegGet && packet.spec.name === "reading") this.knobAt(packet.decode())
-            else if (!packet && knob.isBound) askForReadings.start(knob)
-        } else if (packet && packet.isEvent && packet.spec.name === "down")
-            this.press(role === call ? Button.Call : role === menu ? Button.Menu : Button.Mute)
-    }
-
-    private press(button: Button) {
-        this.begin()
-        this.panel.press(button)
+            else if (!packet && knob.isBound && this.position === undefined) askForReadings.start(knob)
+        } else if (packet && packet.isEvent && packet.spec.name === "down") {
+            this.begin()
+            this.panel.press(role === call ? Button.Call : role === menu ? Button.Menu : Button.Mute)
+        }
     }
 
     private knobAt(position: number): void {
@@ -119,12 +120,6 @@ export class Runner {
         if (before === undefined || before === position) return
         this.begin()
         this.panel.turn(position - before)
-    }
-
-    /** A screen that has (re)appeared shows nothing of ours. */
-    private redraw(isBound: boolean) {
-        if (!isBound) this.shownText = undefined
-        else if (this.shownText === undefined) raise(this.panelWork)
     }
 
     private engineTells(packet: ds.Packet) {
@@ -152,6 +147,7 @@ export class Runner {
         const appliance = this.begin()
         if (!isBound) return appliance.mediaVanished()
         appliance.mediaAppeared()
+        this.asked = 0
         this.checkAtMs = 0
         raise(this.mediaWork)
     }
@@ -165,8 +161,9 @@ export class Runner {
             panel.tick()
             const effects = appliance.context.effects
             appliance.context.effects = []
-            for (const effect of effects) this.carryOut(effect)
+            // What people see goes first: packets leave in the order in which they are asked for, five at once and then 50 a second.
             this.look()
+            for (const effect of effects) this.carryOut(effect)
             await raised(this.work, turnMs)
         }
     }
@@ -192,44 +189,41 @@ export class Runner {
     }
 
     private look(): void {
-        const view = viewOf(this.panel)
-        const text = view.lines.join("\n")
-        if (text !== this.text || view.led !== this.color || view.sound !== this.sound) raise(this.panelWork)
-        // An equal text stays the one that is shown: two would lie in the heap.
-        if (text !== this.text) this.text = text
-        this.color = view.led
-        this.sound = view.sound
-        this.pitch = view.pitch
+        this.view = viewOf(this.panel)
+        raise(this.panelWork)
         const phase = this.appliance.phase()
         if (phase === this.phase) return
         this.phase = phase
+        note(`phase ${phase}`)
         this.server.phaseChanged()
     }
 
     private async runPanel(): Promise<void> {
         const { screen, led, buzzer, showText, showColor } = this.roles
-        let color: number
-        let sound = ""
+        let shownColor: number
+        let heard = ""
         while (true) {
             await raised(this.panelWork)
+            this.panel.lookedAtMs = ds.millis()
+            const { text, led: color, sound, pitch } = this.view
             const isScreenUp = screen && screen.isBound
-            if (this.shownText !== this.text && (showText || isScreenUp)) {
-                this.shownText = this.text
-                if (isScreenUp) await screen.message.write(this.text)
-                if (showText) await showText(this.text)
-            }
-            if (color !== this.color && (showColor || led.isBound)) {
-                color = this.color
+            // One thing a turn: whatever has changed meanwhile, the picture is the next to be shown.
+            if (this.shownText !== text && (showText || isScreenUp)) {
+                this.shownText = text
+                if (isScreenUp) await screen.message.write(text)
+                if (showText) await showText(text)
+                await ds.sleep(screenMs)
+            } else if (shownColor !== color && (showColor || led.isBound)) {
+                shownColor = color
                 if (showColor) await showColor(color)
                 else await led.pixels.write(Buffer.from([color >> 16, (color >> 8) & 255, color & 255]))
-            }
-            if (this.sound !== sound) {
-                sound = this.sound
+            } else if (heard !== sound) {
+                heard = sound
                 // Not by `playNote`, which is 170 bytes of heap: for how many microseconds of each period the tone is on.
-                const periodUs = 1000000 / this.pitch
+                const periodUs = 1000000 / pitch
                 if (sound !== "" && buzzer.isBound) await buzzer.playTone(periodUs, periodUs * toneOn, toneMs)
-            }
-            await ds.sleep(screenMs)
+            } else continue
+            raise(this.panelWork)
         }
     }
 
@@ -246,13 +240,13 @@ export class Runner {
     private async runMedia(): Promise<void> {
         const media = this.roles.media
         while (true) {
-            await raised(this.mediaWork, checkEngineMs)
+            await raised(this.mediaWork, checkMs)
             while (this.mediaQueue.length > 0) {
                 const effect = this.mediaQueue.shift()
                 // Writing to an absent role waits for it; what it missed is written again when it appears.
                 if (media.isBound) await this.command(media, effect)
             }
-            await this.checkEngine(media)
+            await this.check()
         }
     }
 
@@ -273,15 +267,20 @@ export class Runner {
         }
     }
 
-    /** An engine that restarted unseen has forgotten the mute, the leg and maybe its port: ask it now and then. */
-    private async checkEngine(media: ds.MediaEngine): Promise<void> {
-        const nowMs = ds.millis()
-        if (!media.isBound || nowMs < this.checkAtMs) return
-        this.checkAtMs = nowMs + checkEngineMs
-        // The answers come to `engineTells`.
-        await media.sendCommand(ds.MediaEngineCodes.RegCodecs)
-        await media.sendCommand(ds.MediaEngineCodes.RegAddress)
-        await media.sendCommand(ds.MediaEngineCodes.RegMuted)
+    /**
+     * An engine that restarted unseen has forgotten the mute, the leg and maybe its port, and a knob gives only so many
+     * readings: asks them now and then. What a session needs at once, then one thing at a time, as five packets are all
+     * that leave without waiting.
+     */
+    private async check(): Promise<void> {
+        const { media, knob } = this.roles
+        while (ds.millis() >= this.checkAtMs || this.asked < engineQuestions.length) {
+            this.checkAtMs = ds.millis() + checkMs
+            const question = engineQuestions[this.asked % (engineQuestions.length + 1)]
+            this.asked++
+            if (!question && knob.isBound) await askForReadings(knob)
+            else if (question && media.isBound) await media.sendCommand(question)
+        }
     }
 }
 
@@ -293,12 +292,7 @@ async function askForReadings(knob: ds.RotaryEncoder): Promise<void> {
     await knob.sendCommand(setStreaming, Buffer.from([streamingReports]))
 }
 
-function listenToRoles(runner: Runner): void {
-    listen((role, packet) => runner.hear(role, packet))
-}
-
-function listenToBroker(runner: Runner): void {
-    const client = runner.client
+function listenToBroker(runner: Runner, client: MqttClient): void {
     client.onConnected = async () => runner.begin().connected()
     client.onDisconnected = () => runner.begin().disconnected()
     client.onRefused = code => runner.begin().denied(code)

@@ -17,6 +17,7 @@
 
 import * as ds from "@devicescript/core"
 import { ApplianceEnded as Why } from "@devicescript/core"
+import { guard, note } from "../ending"
 import { type Connection, openConnection } from "../network"
 import { Backoff } from "./backoff"
 import { Inbox, type Incoming } from "./inbox"
@@ -65,14 +66,15 @@ export interface MqttOptions extends ConnectFields {
 }
 
 export class MqttClient {
+    // What the application gives before `start`.
     /** One at a time and in order. A QoS 1 message is acknowledged when this has returned, also when it threw. */
-    onMessage: (topic: string, payload: Buffer) => Promise<void> = async () => {}
+    onMessage: (topic: string, payload: Buffer) => Promise<void>
     /** Connected and subscribed: the place for the birth. Comes before messages of this connection are handled. */
-    onConnected: () => Promise<void> = async () => {}
+    onConnected: () => Promise<void>
     /** A connection for which `onConnected` was called has ended. Must not wait. */
-    onDisconnected: (why: number) => void = () => {}
+    onDisconnected: (why: number) => void
     /** CONNACK code 1..5 (4 wrong secret, 5 not allowed), or 128 for the subscription. Must not wait. */
-    onRefused: (code: number) => void = () => {}
+    onRefused: (code: number) => void
 
     /** Why the last connection or attempt ended. */
     why: Why = Why.None
@@ -118,9 +120,9 @@ export class MqttClient {
 
     /** For ever: what the settings say changes by a restart of the program. */
     start(): void {
-        this.run.start()
-        this.write.start()
-        this.deliver.start()
+        guard.start(this.run)
+        guard.start(this.write)
+        guard.start(this.deliver)
     }
 
     /**
@@ -132,8 +134,7 @@ export class MqttClient {
         const payloadBytes = typeof payload === "string" ? Buffer.from(payload) : payload
         if (topicBytes.length < 1 || topicBytes.length > topicBytesLimit) return false
         if (payloadBytes.length > this.options.maxPayloadBytes) return false
-        if (!this.outbox.hasRoom(topicBytes.length + payloadBytes.length + 8)) return false
-        this.outbox.add(topicBytes, payloadBytes, retain)
+        if (!this.outbox.add(topicBytes, payloadBytes, retain)) return false
         raise(this.toWrite)
         return true
     }
@@ -171,14 +172,15 @@ export class MqttClient {
             const came = await this.receive(connection)
             if (came === null) return Why.Closed
             if (!came || this.leaving !== Why.None) continue
-            let parsed = this.parser.next()
-            while (parsed !== Parsed.NeedMore) {
+            for (let parsed = this.parser.next(); parsed !== Parsed.NeedMore; parsed = this.parser.next()) {
                 const why = this.stage === Stage.Greeting ? this.greeted(parsed) : this.take(parsed)
                 if (why !== Why.None) return why
-                turn = await this.yieldAt(turn)
-                parsed = this.parser.next()
+                turn++
+                if (turn % turnPackets === 0) await ds.sleep(0)
             }
-            turn = await this.yieldAt(turn)
+            // Pieces that were queued are read without ever waiting.
+            turn++
+            if (turn % turnPackets === 0) await ds.sleep(0)
         }
         return Why.Closed
     }
@@ -190,13 +192,6 @@ export class MqttClient {
         this.receivedMs = ds.millis()
         if (this.leaving === Why.None) this.parser.feed(data)
         return true
-    }
-
-    /** Counts work and gives way after some: also pieces that were queued are read without ever waiting. */
-    private async yieldAt(turn: number): Promise<number> {
-        if (turn < turnPackets) return turn + 1
-        await ds.sleep(0)
-        return 0
     }
 
     /** What has not come in time, if anything; asks for a sign of life when it is time to. */
@@ -325,7 +320,7 @@ export class MqttClient {
         }
         if (this.acknowledgements.length > 0) return encodePubAck(this.acknowledgements.shift())
         const packet = this.outbox.next(this.attempt)
-        if (!packet && this.inbox.overflowed && this.inbox.isEmpty()) this.leaving = Why.InboxFull
+        if (!packet && this.inbox.overflowed && !this.inbox.first()) this.leaving = Why.InboxFull
         return packet
     }
 
@@ -364,8 +359,8 @@ export class MqttClient {
         try {
             if (item) await this.onMessage(item.topic, item.takePayload())
             else await this.onConnected()
-        } catch (error) {
-            console.error("mqtt: the application threw", error)
+        } catch (error: any) {
+            note(`threw ${error.message}`)
         }
     }
 

@@ -71,10 +71,6 @@ export class Inbox {
         this.bytes -= item.bytes
     }
 
-    isEmpty(): boolean {
-        return this.items.length === 0
-    }
-
     /**
      * A new connection begins. When the broker has kept the session it delivers everything that was not acknowledged
      * again, in order: what waits of it here would come twice and out of order, so it goes. `handled` is being handled.

@@ -35,16 +35,16 @@ export class Outbox {
     private bytes = 0
     private lastPacketId = 0
 
-    hasRoom(bytes: number): boolean {
-        return this.items.length < messagesLimit && this.bytes + bytes <= bytesLimit
-    }
-
-    add(topic: Buffer, payload: Buffer, retain: boolean): void {
+    /** Whether there is room for it. */
+    add(topic: Buffer, payload: Buffer, retain: boolean): boolean {
+        const packet = encodePublish(topic, payload, 1, retain)
+        if (this.items.length >= messagesLimit || this.bytes + packet.length > bytesLimit) return false
         const item = new Outgoing()
-        item.packet = encodePublish(topic, payload, 1, retain)
+        item.packet = packet
         item.payloadBytes = payload.length
         this.items.push(item)
         this.bytes += item.packet.length
+        return true
     }
 
     /** The next packet to write in connection `attempt`, or undefined while there is none or the window is full. */

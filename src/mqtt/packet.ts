@@ -185,7 +185,11 @@ export class PacketParser {
         this.at += came
         if (this.have < length) return this.needMore()
         const first = this.first
-        this.startPacket()
+        this.first = -1
+        this.length = 0
+        this.weight = 1
+        this.body = undefined
+        this.have = 0
         return this.decode(body, start, first, length)
     }
 
@@ -194,14 +198,6 @@ export class PacketParser {
         this.piece = nothing
         this.at = 0
         return Parsed.NeedMore
-    }
-
-    private startPacket(): void {
-        this.first = -1
-        this.length = 0
-        this.weight = 1
-        this.body = undefined
-        this.have = 0
     }
 
     private decode(body: Buffer, start: number, first: number, length: number): Parsed {

@@ -50,6 +50,8 @@ export class Panel {
     /** The first quarter hour on offer, fixed while the page is open. */
     firstQuarter = 0
     check = new Check()
+    /** When it was last compared with what is shown. */
+    lookedAtMs = 0
 
     private withWhom = ""
     private startSeconds = 0
@@ -134,7 +136,7 @@ export class Panel {
             case Phase.Reminding: {
                 const item = call.reminder
                 if (!item) return
-                if (isCall) return call.join(item.sid, item.title === "" ? item.from : item.title)
+                if (isCall) return call.join(item.sid, item.title || item.from)
                 call.dismiss(item.sid)
                 if (link.isOnline) context.ask("", "decline", { sid: item.sid })
                 return
@@ -168,7 +170,7 @@ export class Panel {
     }
 
     private choose() {
-        const appliance = this.appliance
+        const { appliance, item } = this
         const line = this.cursor
         switch (this.page) {
             case Page.Who: {
@@ -194,20 +196,11 @@ export class Panel {
                 if (this.item) this.open(Page.Item)
                 return
             case Page.Item:
-                return this.chooseItem(line)
-            default:
-                return
+                if (!item || (line === 0 && !this.isItemDue())) return
+                if (line === 0) appliance.call.join(item.sid, item.title || item.from)
+                else appliance.drop(item)
+                this.open(Page.Home)
         }
-    }
-
-    private chooseItem(line: number) {
-        const { appliance, item } = this
-        if (!item) return
-        if (line === 0) {
-            if (!this.isItemDue()) return
-            appliance.call.join(item.sid, item.title === "" ? item.from : item.title)
-        } else appliance.drop(item)
-        this.open(Page.Home)
     }
 
     private back(): void {

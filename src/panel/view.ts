@@ -13,7 +13,7 @@ import { columns, cut, pair, reasonWords, wordsFor } from "./words"
 
 export interface View {
     /** Four lines of at most 20 code points. */
-    lines: string[]
+    text: string
     /** 0xRRGGBB. */
     led: number
     /** Names the sound; it is played once whenever the name changes to another than "". */
@@ -33,7 +33,7 @@ export function viewOf(panel: Panel): View {
     const lines = panel.page === Page.Home ? homeLines(appliance) : pageLines(panel)
     // Whatever is shown: that the microphone is off must be seen.
     if (appliance.call.muted && lines.join("").indexOf("MUTED") < 0) lines[0] = pair(lines[0], "MUTED")
-    return { lines: lines.map(line => cut(line, columns)), led: ledOf(appliance), ...soundOf(appliance) }
+    return { text: textOf(lines), led: ledOf(appliance), ...soundOf(appliance) }
 }
 
 function checkView(panel: Panel): View {
@@ -43,17 +43,17 @@ function checkView(panel: Panel): View {
     const lines = unused ? ["Self-test", "Press and turn", unused.join(" ")] : ["This one is meant", identity.id, ""]
     lines.push(appliance.call.muted ? "MUTED" : "")
     const led = unused || Math.floor(nowMs / 500) & 1 ? 0x404040 : 0
-    return { lines: lines.map(line => cut(line, columns)), led, sound: `check${check.startedMs}`, pitch: 880 }
+    return { text: textOf(lines), led, sound: `check${check.startedMs}`, pitch: 880 }
 }
 
-function clockText(appliance: Appliance): string {
-    const nowSeconds = appliance.context.nowSeconds()
-    return nowSeconds < 0 ? "" : timeOfDay(nowSeconds, appliance.context.identity.zoneMinutes)
+function textOf(lines: string[]): string {
+    return lines.map(line => cut(line, columns)).join("\n")
 }
 
 function titleLine(appliance: Appliance): string {
     const name = appliance.link.name || appliance.context.identity.id || "Parley"
-    return pair(name, clockText(appliance))
+    const seconds = appliance.context.nowSeconds()
+    return pair(name, seconds < 0 ? "" : timeOfDay(seconds, appliance.context.identity.zoneMinutes))
 }
 
 function titleOf(item: AgendaItem): string {

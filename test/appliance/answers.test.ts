@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import * as messages from "../../protocol/messages.ts"
-import { itemNote } from "../../protocol/notes.ts"
+import { crashNote, itemNote } from "../../protocol/notes.ts"
 import { problemWith, type Shape } from "../../protocol/shape.ts"
 import { doneNote, hasShape, messageNote } from "../../src/appliance/answers.ts"
 import { parseJson } from "../../src/mqtt/text.ts"
@@ -27,6 +27,7 @@ function noteOf(shape: Shape<any>): string {
 
 const pairs: [string, Shape<any>][] = [
     [itemNote, messages.agendaItemShape],
+    [crashNote, messages.crashShape],
     [messageNote("agenda"), messages.agendaShape],
     [messageNote("roster"), messages.rosterShape],
     [messageNote("bye"), messages.byeShape],

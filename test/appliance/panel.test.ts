@@ -156,7 +156,7 @@ describe("the panel", () => {
             world.answers.directory = () => ({ list: [{ id: "x", name, kind: "group" }] })
             world.agenda({ sid: "s1", title: name, from: name }, { sid: "s2", title: name, from: name, mine: 1 })
             const check = () => {
-                const { lines } = viewOf(world.panel)
+                const lines = world.lines()
                 assert.ok(lines.length <= 4)
                 for (const line of lines)
                     assert.ok([...line].length <= 20 && !line.includes("\n"), JSON.stringify(line))

@@ -62,7 +62,7 @@ export class World {
     }
 
     lines(): string[] {
-        return viewOf(this.panel).lines
+        return viewOf(this.panel).text.split("\n")
     }
 
     screen(): string {

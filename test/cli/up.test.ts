@@ -97,6 +97,11 @@ describe("a system that `parley up` runs", () => {
         assert.match(enrolled.secret, /^.{16,64}$/)
         const again = await run("endpoint", "enrol", "room-7", "--json")
         assert.equal(again.code, 1)
+        assert.deepEqual((await json("endpoint", "show", "room-7")).crashes, [])
+        assert.match(
+            (await run("endpoint", "show", "board-a")).out,
+            /^board-a .*online.*\nboard room-panel, .*\nno crash is known/,
+        )
         const asked = await run("endpoint", "remove", "room-7", "--json")
         assert.equal(JSON.parse(asked.err).error.code, "not-confirmed")
         await json("endpoint", "remove", "room-7", "--yes")

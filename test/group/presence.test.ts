@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import type { ServerSession } from "../../protocol/servers.ts"
-import { outcome, sidOf, World } from "./world.ts"
+import { monday, outcome, sidOf, World } from "./world.ts"
 
 /** a and b in a session at rs-a and rs-b, its source is rs-a. */
 function inSession(): { world: World; sid: string } {
@@ -66,5 +66,48 @@ describe("after the connection to the broker was lost", () => {
         assert.equal(world.state.durable.sessions.get(sid)!.source, "rs-a", "its state may be on its way")
         world.pass(60)
         assert.equal(world.state.durable.sessions.get(sid)!.source, "rs-b")
+    })
+})
+
+describe("how lives of an endpoint ended", () => {
+    const crash = { kind: "exception", text: "TypeError: ü", boot: 1, seconds: 60, log: "59 phase 6, " }
+
+    function lived(boots: number, more: object = {}) {
+        const world = new World()
+        world.rooms("a")
+        for (let boot = 2; boot <= boots; boot++)
+            world.ask("ep", "a", "hello", {
+                v: 1,
+                boot,
+                board: "b",
+                fw: "0",
+                caps: [],
+                crash: { ...crash, boot: boot - 1, ...more },
+            })
+        return world.state.durable.endpoints.get("a")!.crashes
+    }
+
+    test("is kept with what ran then, the last eight", () => {
+        assert.deepEqual(lived(2), [{ ...crash, atMs: monday * 1000, firmware: "0" }])
+        assert.deepEqual(
+            lived(20).map(({ boot }) => boot),
+            [19, 18, 17, 16, 15, 14, 13, 12],
+        )
+    })
+
+    test("is cut to what is known of it, and refused when it is out of bounds", () => {
+        assert.deepEqual(Object.keys(lived(2, { further: "x".repeat(1000) })[0]).includes("further"), false)
+        assert.deepEqual(lived(2, { text: "x".repeat(225) }), [])
+        assert.deepEqual(lived(2, { log: "x".repeat(289) }), [])
+    })
+
+    test("is no crash when the program was replaced: that ends it without a word as well", () => {
+        const world = new World()
+        world.rooms("a")
+        const hello = { v: 1, board: "b", caps: [], crash: { ...crash, kind: "panic" } }
+        world.ask("ep", "a", "hello", { ...hello, boot: 2, fw: "1" })
+        assert.deepEqual(world.state.durable.endpoints.get("a")!.crashes, [])
+        world.ask("ep", "a", "hello", { ...hello, boot: 3, fw: "1" })
+        assert.equal(world.state.durable.endpoints.get("a")!.crashes.length, 1)
     })
 })

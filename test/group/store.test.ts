@@ -40,6 +40,17 @@ function endpoint(id: string): EndpointRow {
         boot: 0,
         history: ["rs-b", "rs-a"],
         position: { lat: 52_520, lon: -13_405 },
+        crashes: [
+            {
+                kind: "stuck",
+                text: "ü",
+                boot: 3,
+                seconds: 60,
+                log: "59 phase 6, ",
+                atMs: 1_800_000_000_456,
+                firmware: "f0",
+            },
+        ],
     }
 }
 

@@ -131,7 +131,7 @@ function enrolEndpoint(
     const wrong = problemWithName(name, limits.nameBytes, "name")
     if (wrong) return refuse("malformed", wrong, "you")
     if (state.durable.endpoints.size >= maxEndpoints) return refuse("too-many", `${maxEndpoints} endpoints`, "operator")
-    const unknown = { board: "", firmware: "", boot: 0, history: [], position: undefined }
+    const unknown = { board: "", firmware: "", boot: 0, history: [], position: undefined, crashes: [] }
     const row = { id, name, secretHash, createdMs: context.nowMs, ...unknown }
     state.durable.endpoints.set(id, row)
     context.writes.push({ table: "endpoints", put: row })

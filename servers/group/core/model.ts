@@ -5,7 +5,7 @@
  * Owns the types. Never decides anything.
  */
 
-import type { EndpointState, SessionState } from "../../../protocol/messages.ts"
+import type { Crash, EndpointState, SessionState } from "../../../protocol/messages.ts"
 import type { Fixer, Reason } from "../../../protocol/reasons.ts"
 import {
     type NeighbourLimits,
@@ -33,6 +33,15 @@ export interface EndpointRow {
     history: string[]
     /** Where it stands, when an operator has said so. */
     position: Position | undefined
+    /** How lives of it ended that ended by themselves, the latest first. */
+    crashes: KnownCrash[]
+}
+
+export interface KnownCrash extends Crash {
+    /** When it was told. */
+    atMs: number
+    /** What ran in that life. */
+    firmware: string
 }
 
 /** In 0.001 degree. */

@@ -3,7 +3,14 @@
  */
 
 import { isDeepStrictEqual } from "node:util"
-import { type EndpointState, endpointStateShape, type Hello, protocolVersion } from "../../../protocol/messages.ts"
+import {
+    type Crash,
+    crashShape,
+    type EndpointState,
+    endpointStateShape,
+    type Hello,
+    protocolVersion,
+} from "../../../protocol/messages.ts"
 import { type ServerHello, type ServerState, serverStateShape } from "../../../protocol/servers.ts"
 import { problemWith } from "../../../protocol/shape.ts"
 import { ipv4ToInt } from "../../../protocol/text.ts"
@@ -16,6 +23,8 @@ import { announcedPlace } from "./place.ts"
 import { touchEndpoint } from "./touch.ts"
 import { retryLinked, retryOnline } from "./unreached.ts"
 
+/** The latest, of an endpoint. */
+const crashesKept = 8
 /** Choices of an endpoint that are remembered. */
 const historyKept = 4
 
@@ -32,6 +41,7 @@ export function helloEndpoint(state: State, row: EndpointRow, hello: Hello, cont
     if (row.board !== hello.board || row.firmware !== hello.fw || row.boot !== hello.boot) {
         audit(context, `ep:${row.id}`, "hello", row.id, "done", { ...hello, bootBefore: row.boot })
         if (hello.boot < row.boot) forgetAnswers(state, `ep:${row.id}`, context)
+        if (hello.crash && row.boot !== hello.boot) crashed(row, hello.crash, hello.fw, context)
         Object.assign(row, { board: hello.board, firmware: hello.fw, boot: hello.boot })
         context.writes.push({ table: "endpoints", put: row })
     }
@@ -42,6 +52,15 @@ export function helloEndpoint(state: State, row: EndpointRow, hello: Hello, cont
     }
     touchEndpoint(state, row.id, true)
     return done({ nowMs: context.nowMs, name: row.name })
+}
+
+/** Once for each life: a hello that was not answered is repeated. */
+function crashed(row: EndpointRow, told: Crash, firmware: string, context: Context): void {
+    const crash = { ...pick(crashShape, told), atMs: context.nowMs, firmware: row.firmware }
+    // A program that is replaced ends without a word as well.
+    if (crash.kind === "panic" && row.firmware !== firmware) return
+    audit(context, `ep:${row.id}`, "crash", row.id, crash.kind, { ...crash })
+    row.crashes = [crash, ...row.crashes].slice(0, crashesKept)
 }
 
 export function helloServer(

@@ -133,9 +133,9 @@ export function endpointRoutes(app: App, backend: Backend): void {
 }
 
 function endpointOf(backend: Backend, row: EndpointRow): schemas.Endpoint {
-    const { id, name, board, firmware, boot, createdMs } = row
+    const { id, name, board, firmware, boot, crashes, createdMs } = row
     const live = backend.engine.state.live.endpoints.get(id)
-    const endpoint: schemas.Endpoint = { id, name, online: live?.on === 1, board, firmware, boot, createdMs }
+    const endpoint: schemas.Endpoint = { id, name, online: live?.on === 1, board, firmware, boot, crashes, createdMs }
     if (row.position) Object.assign(endpoint, shownPosition(row.position))
     if (live?.on !== 1) return endpoint
     if (live.rs) endpoint.server = live.rs

@@ -62,6 +62,19 @@ export const Place = Type.Object({
 })
 export type Place = Static<typeof Place>
 
+export const Crash = Type.Object({
+    atMs: Ms,
+    kind: Type.String({
+        description:
+            "exception: nobody caught it; stuck: the program's watchdog; panic: the program ended without a word (no memory, too many steps, calls nested too deeply)",
+    }),
+    text: Type.String(),
+    boot: Type.Integer({ description: "Which of its lives ended so" }),
+    seconds: Type.Integer({ description: "How long it had been up" }),
+    firmware: Type.String({ description: "What ran in that life" }),
+    log: Type.String({ description: "The end of its log" }),
+})
+
 export const Endpoint = Type.Object({
     id: Id,
     name: Type.String(),
@@ -74,6 +87,7 @@ export const Endpoint = Type.Object({
     muted: Type.Optional(Type.Boolean()),
     lat: Type.Optional(Latitude),
     lon: Type.Optional(Longitude),
+    crashes: Type.Array(Crash, { description: "How lives of it ended that ended by themselves, the latest first" }),
     createdMs: Ms,
 })
 export type Endpoint = Static<typeof Endpoint>

@@ -148,8 +148,18 @@ const third: Migration = {
     },
 }
 
+/** How lives of an endpoint ended. */
+const fourth: Migration = {
+    async up(db: Db) {
+        await db.schema
+            .alterTable("endpoints")
+            .addColumn("crashes", "text", column => column.notNull().defaultTo("[]"))
+            .execute()
+    },
+}
+
 export const migrations: MigrationProvider = {
     async getMigrations() {
-        return { "0001-first": first, "0002-places": second, "0003-recording": third }
+        return { "0001-first": first, "0002-places": second, "0003-recording": third, "0004-crashes": fourth }
     },
 }

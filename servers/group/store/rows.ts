@@ -27,6 +27,7 @@ export function endpointToRow(row: EndpointRow): Tables["endpoints"] {
         last_server: row.history[0] ?? "",
         history: JSON.stringify(row.history),
         position: JSON.stringify(row.position ?? null),
+        crashes: JSON.stringify(row.crashes),
     }
 }
 
@@ -44,6 +45,7 @@ export function endpointFromRow(row: Tables["endpoints"]): EndpointRow {
         boot: Number(row.boot),
         history,
         position: (JSON.parse(row.position) as EndpointRow["position"] | null) ?? undefined,
+        crashes: JSON.parse(row.crashes) as EndpointRow["crashes"],
     }
 }
 

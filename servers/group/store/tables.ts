@@ -16,6 +16,7 @@ export interface Tables {
         last_server: string
         history: string
         position: string
+        crashes: string
     }
     routing_servers: {
         id: string
