@@ -8,6 +8,9 @@
 /** Samples a second everywhere between decoder and encoder: mixer, media engine, recordings. */
 export const soundRate = 16000
 
+/** What is expected of a way of which nobody has told yet. */
+export const unknownLossPercent = 10
+
 export type CodecName = "pcmu" | "opus"
 
 export interface Codec {
@@ -26,7 +29,7 @@ export interface Codec {
     readonly isFixedSize: boolean
     /** Packets hold the one before them once more, in short. */
     readonly canRepair: boolean
-    /** How many samples (16 kHz) a received payload holds; 0 when it is none of this codec, or longer than 60 ms. */
+    /** How many samples (16 kHz) a received payload holds; 0 when it is none of this codec, or longer than it takes: 200 ms at most. */
     samplesOf(packet: Uint8Array, offset: number, bytes: number): number
     /** Undefined when there are too many already. */
     createEncoder(): Encoder | undefined
@@ -39,6 +42,11 @@ export interface Encoder {
      * hears this stream from here on who heard another before, so this frame must not lean on the ones before it.
      */
     encode(samples: Int16Array, count: number, packet: Uint8Array, offset: number, isJoin?: boolean): number
+    /**
+     * Of what it makes, `percent` are lost on the way to whoever misses most of it: so much repair goes into its packets. None where
+     * nothing is lost, as it takes a third of the time and bits that the voice could have. It begins with `unknownLossPercent`.
+     */
+    expectLoss(percent: number): void
     /** Begins a stream anew, as if `before` (the last sound its listener heard; none: silence) had just been encoded. */
     restart(before?: Int16Array): void
     free(): void

@@ -7,7 +7,7 @@
  * is pinned; its 64 KB stack was measured: 29 KB used at most (mono, 20 ms, all complexities; hostile packets to decode).
  */
 
-import type { Codec, Decoder, Encoder } from "./codec.ts"
+import { type Codec, type Decoder, type Encoder, unknownLossPercent } from "./codec.ts"
 
 /** What is used of the module. Addresses are bytes in its memory, whose views change when it grows. */
 interface Libopus {
@@ -50,11 +50,14 @@ const frameSamples = 320
 /** Of speech, libopus makes up 10 or 20 ms; what is shorter comes out wrong. */
 const concealSamplesMin = 160
 const samplesMax = 960
-const bitsPerSecond = 40000
-/** 2 costs twice as much as 1 for nothing that is heard at this rate. */
-const complexity = 1
-/** What the repair that each packet carries for the one before it is dimensioned for. */
-const lossPercent = 10
+export const opusSettings = {
+    bitsPerSecond: 40000,
+    /** 2 costs twice as much as 1 for nothing that is heard at this rate. */
+    complexity: 1,
+}
+/** What the repair that each packet carries for the one before it is dimensioned for, where anything is lost at all. */
+const lossPercentMin = unknownLossPercent
+const lossPercentMax = 25
 /** A frame of 20 ms at most (RFC 6716, section 3.4). */
 const payloadBytesMax = 1275
 /** So many frames of our silence in a row, and a decoder is silent as well: further ones need not be decoded. */
@@ -101,6 +104,8 @@ function libopus(): Libopus {
 }
 
 class OpusEncoder implements Encoder {
+    private lossPercent = unknownLossPercent
+
     constructor(
         private readonly lib: Libopus,
         private encoder: number,
@@ -118,6 +123,13 @@ class OpusEncoder implements Encoder {
         const coded = lib.HEAPU8
         for (let i = 0; i < bytes; i++) packet[offset + i] = coded[packetAt + i]!
         return bytes
+    }
+
+    expectLoss(percent: number): void {
+        const wanted = percent === 0 ? 0 : Math.min(lossPercentMax, Math.max(lossPercentMin, Math.ceil(percent)))
+        if (wanted === this.lossPercent) return
+        this.lossPercent = wanted
+        this.lib._oc_encoder_ctl(this.encoder, setPacketLossPercent, wanted)
     }
 
     restart(before?: Int16Array): void {
@@ -243,12 +255,12 @@ export const opus: Codec = {
         if (encoder === 0) return undefined
         alive++
         for (const [request, value] of [
-            [setBitrate, bitsPerSecond],
+            [setBitrate, opusSettings.bitsPerSecond],
             [setBandwidth, bandwidthWide],
-            [setComplexity, complexity],
+            [setComplexity, opusSettings.complexity],
             [setSignal, signalVoice],
             [setInBandFec, 1],
-            [setPacketLossPercent, lossPercent],
+            [setPacketLossPercent, unknownLossPercent],
             [setDtx, 0],
         ] as const)
             lib._oc_encoder_ctl(encoder, request, value)

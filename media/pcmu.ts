@@ -13,13 +13,15 @@ export const pcmuPayloadType = 0
 export const pcmuSilence = 0xff
 
 const frameBytes = 160
-const frameBytesMax = 480
+const encodedBytesMax = 480
+/** RFC 3551, section 4.2: a receiver takes packets of up to 200 ms. */
+const receivedBytesMax = 1600
 /** So many samples of silence push everything else out of the filter. */
 const settlingBytes = 40
 
 const history = kernels.history.value
-const payload = bytesAt(kernels.payloadAt, frameBytesMax)
-const sound = samplesAt(kernels.soundAt, 2 * frameBytesMax)
+const payload = bytesAt(kernels.payloadAt, receivedBytesMax)
+const sound = samplesAt(kernels.soundAt, 2 * receivedBytesMax)
 /** Of a packet of 20 ms. */
 const frame = sound.subarray(0, 2 * frameBytes)
 const work = floatsAt(kernels.workAt, history)
@@ -50,6 +52,9 @@ class PcmuEncoder implements Encoder {
         return bytes
     }
 
+    /** A packet of it holds nothing of another. */
+    expectLoss(): void {}
+
     restart(before?: Int16Array): void {
         const first = before ? before.length - 2 * history : -1
         for (let i = 0; i < history; i++) {
@@ -67,7 +72,7 @@ class PcmuDecoder implements Decoder {
     private settled = true
 
     decode(packet: Uint8Array, offset: number, bytes: number, samples: Int16Array): number {
-        if (bytes < 1 || bytes > frameBytesMax) return 0
+        if (bytes < 1 || bytes > receivedBytesMax) return 0
         // Most of the members of a session are silent most of the time.
         const isSilent = holdsSilence(packet, offset, bytes)
         if (isSilent && this.settled) {
@@ -111,11 +116,11 @@ export const pcmu: Codec = {
     payloadType: pcmuPayloadType,
     clockRate: 8000,
     framesMs: Array.from({ length: 12 }, (_, i) => 5 * (i + 1)),
-    payloadBytesMax: frameBytesMax,
+    payloadBytesMax: encodedBytesMax,
     silence: new Uint8Array(frameBytes).fill(pcmuSilence),
     isFixedSize: true,
     canRepair: false,
-    samplesOf: (_packet, _offset, bytes) => (bytes >= 1 && bytes <= frameBytesMax ? 2 * bytes : 0),
+    samplesOf: (_packet, _offset, bytes) => (bytes >= 1 && bytes <= receivedBytesMax ? 2 * bytes : 0),
     createEncoder: () => new PcmuEncoder(),
     createDecoder: () => new PcmuDecoder(),
 }

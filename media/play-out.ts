@@ -14,8 +14,8 @@ import { PacketStore } from "./packet-store.ts"
 import { findPeriod, leaveOut, type Period, sayAgain } from "./time-scale.ts"
 
 const samplesPerMs = soundRate / 1000
-/** Longest packet, 60 ms; all others are refused. */
-const packetSamplesMax = 60 * samplesPerMs
+/** Longest packet of any codec. */
+const packetSamplesMax = 200 * samplesPerMs
 /** A packet may be this far ahead of the play-out, and the first of a stream this much behind others of it. */
 const aheadSamplesMax = 1000 * samplesPerMs
 const reorderSamples = 100 * samplesPerMs
@@ -32,7 +32,8 @@ const fadeOut = fadeOutOf(trailSamples)
 
 /** Played sound that is kept: for concealment, and to say it again. */
 const pastSamples = Math.max(Math.ceil(concealmentPastSeconds * soundRate), sayAgainMost) + spanSamples
-const aheadSamples = leaveOutMost + 3 * packetSamplesMax
+/** Before a seam in quiet so much is decoded, and the packet that it ends in to its end; a pull needs less. */
+const aheadSamples = leaveOutMost + spanSamples + packetSamplesMax
 /** Shared by all: one decodes at a time, and nothing is left in it. */
 const decoded = new Int16Array(packetSamplesMax)
 /** What most packets hold: 20 ms. */

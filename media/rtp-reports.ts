@@ -179,6 +179,11 @@ export class RtpReports {
         return ""
     }
 
+    /** Loss in per cent of what is sent, as the far side has told of the last 8 s; undefined: it has not, or not lately. */
+    lossOutPercent(nowUnixMs: number): number | undefined {
+        return nowUnixMs - this.blockAtMs < staleMs ? this.lossOut.percent : undefined
+    }
+
     /** Whether the compound that was taken last says that its sender leaves. */
     get isBye(): boolean {
         return this.compound.isBye
@@ -186,9 +191,10 @@ export class RtpReports {
 
     /** `bufferMs`: play-out delay of what comes; `frameMs`: length of a packet. */
     quality(bufferMs: number, frameMs: number, nowUnixMs: number): LegQuality {
-        const isFresh = nowUnixMs - this.blockAtMs < staleMs
+        const known = this.lossOutPercent(nowUnixMs)
+        const isFresh = known !== undefined
         const lossInPercent = this.lossIn.percent
-        const lossOutPercent = isFresh ? this.lossOut.percent : 0
+        const lossOutPercent = known ?? 0
         const oneWayMs = Math.max(0, this.roundTrip) / 2 + bufferMs + 2 * frameMs
         return {
             lossInPercent,

@@ -1,6 +1,7 @@
 /**
- * The endpoints of `mixing.ts`, in a process of their own: each sends a packet of speech every 20 ms, at a time of its own
- * within them, or what a muted engine sends, and counts what comes back. Owns the sockets; many endpoints share one, their SSRC tells them apart.
+ * The endpoints of `mixing.ts` and `janus.ts`, in a process of their own: each sends a packet of speech every 20 ms, at a time of
+ * its own within them, or what a muted engine sends, and counts what comes back; over SRTP, it reports on it each second as every
+ * engine does. Owns the sockets; many endpoints share one, their SSRC tells them apart.
  */
 import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
@@ -9,34 +10,51 @@ import { codecs } from "../../media/codecs.ts"
 import { loadOpus } from "../../media/opus.ts"
 import { Pause } from "../../media/pause.ts"
 import { raisePriority } from "../../media/priority.ts"
-import { SrtpSender } from "../../media/srtp.ts"
-import { endpointsIp, keysOf, serverIp } from "./addresses.ts"
+import { isRtcp, reportBytesMax } from "../../media/rtcp.ts"
+import { RtpHeader, readRtp, rtpHeaderBytes } from "../../media/rtp.ts"
+import { RtpReports } from "../../media/rtp-reports.ts"
+import { SrtpReceiver, SrtpSender } from "../../media/srtp.ts"
+import { endpointsIp, keysOf } from "./addresses.ts"
 import { encodedSpeech, withHeader } from "./speech.ts"
 
 export type EndpointsOrder =
-    | { type: "start"; codec: CodecName; participants: number; roomSize: number; talkers: number; port: number }
-    | { type: "speak" }
+    /** Plain: RTP, else SRTP. */
+    | { type: "start"; codec: CodecName; participants: number; roomSize: number; talkers: number; isPlain: boolean }
+    /** Where the server is: one port for each endpoint, or the same for all. */
+    | { type: "speak"; ip: string; ports: number[] }
+    | { type: "count" }
     | { type: "stop" }
 
 export interface EndpointsReport {
     sent: number
     received: number
+    /** Of those received over plain RTP, the ones with sound in them. */
+    sounding: number
+    /** When it was counted, on this process's clock. */
+    atMs: number
 }
 
 const sockets = 4
+const packetsOfSecond = 50
 const packetBytes = 1500
 const receiveBufferBytes = 4 * 1024 * 1024
+const opusSilenceBytesMax = 16
 
 class Endpoints {
     private readonly sockets: Socket[] = []
-    private readonly counts = { sent: 0, received: 0 }
+    private readonly counts = { sent: 0, received: 0, sounding: 0 }
     private codec!: Codec
     private payloads: Uint8Array[] = []
     private senders: SrtpSender[] = []
     private pauses: Pause[] = []
     private sentOf: number[] = []
     private order!: Extract<EndpointsOrder, { type: "start" }>
+    private server: { ip: string; ports: number[] } = { ip: "", ports: [] }
     private readonly packet = Buffer.alloc(packetBytes)
+    private readonly header = new RtpHeader()
+    private reports: RtpReports[] = []
+    /** By the SSRC that the server sends to it with. */
+    private readonly hearing = new Map<number, RtpReports>()
     private isStopped = false
 
     async start(order: Extract<EndpointsOrder, { type: "start" }>): Promise<{ ports: number[] }> {
@@ -46,6 +64,8 @@ class Endpoints {
         this.payloads = encodedSpeech(this.codec)
         this.pauses = Array.from({ length: order.participants }, () => new Pause())
         this.sentOf = Array.from({ length: order.participants }, () => 0)
+        const { name, clockRate } = this.codec
+        this.reports = Array.from({ length: order.participants }, (_, i) => new RtpReports(name, clockRate, `${i}`))
         this.senders = Array.from({ length: order.participants }, (_, i) => new SrtpSender(keysOf(i).toServer))
         for (let i = 0; i < sockets; i++) {
             const socket = createSocket({ type: "udp4", lookup: (host, _options, call) => call(null, host, 4) })
@@ -58,17 +78,51 @@ class Endpoints {
             } catch {
                 // The system's limit is lower: go on with what it gives.
             }
-            socket.on("message", () => this.counts.received++)
+            socket.on("message", datagram => this.receive(datagram, i))
             this.sockets.push(socket)
         }
         return { ports: this.sockets.map(socket => socket.address().port) }
+    }
+
+    private receive(datagram: Buffer, socket: number): void {
+        if (isRtcp(datagram) || !readRtp(datagram, this.header)) return
+        this.counts.received++
+        if (this.order.isPlain) {
+            if (hasSound(datagram)) this.counts.sounding++
+            return
+        }
+        const { ssrc } = this.header
+        const known = this.hearing.get(ssrc) ?? this.ownerOf(datagram, socket)
+        if (!known) return
+        this.hearing.set(ssrc, known)
+        known.hear(this.header)
+    }
+
+    /** Whose key it was protected with tells whom it is for. */
+    private ownerOf(datagram: Buffer, socket: number): RtpReports | undefined {
+        for (let i = socket; i < this.order.participants; i += sockets) {
+            const taken = new SrtpReceiver(keysOf(i).toEndpoint).unprotect(Buffer.from(datagram))
+            if (typeof taken === "number") return this.reports[i]
+        }
+        return undefined
+    }
+
+    private report(index: number): void {
+        const reports = this.reports[index]
+        const packet = Buffer.alloc(reportBytesMax)
+        const bytes = reports.write(packet, index + 1, 0, performance.timeOrigin + performance.now())
+        const length = this.senders[index].protectRtcp(packet, bytes)
+        if (length === 0) return
+        const { ip, ports } = this.server
+        this.sockets[index % sockets].send(packet.subarray(0, length), ports[index % ports.length], ip)
     }
 
     /**
      * Sends what is due each millisecond: a twentieth of the endpoints. Never sleeps: on loopback whoever sends pays for waking
      * whoever receives, and the server's packets go to other machines in earnest.
      */
-    speak(): void {
+    speak(server: { ip: string; ports: number[] }): void {
+        this.server = server
         const startMs = performance.now()
         let done = 0
         const work = () => {
@@ -83,23 +137,37 @@ class Endpoints {
         this.isStopped = true
         // What is on its way still counts.
         await new Promise(resolve => setTimeout(resolve, 300))
-        return this.counts
+        return this.count()
+    }
+
+    count(): EndpointsReport {
+        return { ...this.counts, atMs: performance.now() }
     }
 
     private sendOf(millisecond: number): void {
-        const { participants, roomSize, talkers, port } = this.order
+        const { participants, roomSize, talkers, isPlain } = this.order
+        const { ip, ports } = this.server
         const number = Math.floor(millisecond / 20)
         for (let index = millisecond % 20; index < participants; index += 20) {
             const talks = index % roomSize < talkers
+            if (!isPlain && (number + index) % packetsOfSecond === 0) this.report(index)
             if (!this.pauses[index].isDue(!talks)) continue
             const payload = talks ? this.payloads[(number + index * 37) % this.payloads.length] : this.codec.silence
             const plain = withHeader(this.packet, this.codec, payload, this.sentOf[index]++, number, index + 1)
-            const bytes = this.senders[index].protect(this.packet, plain)
+            const bytes = isPlain ? plain : this.senders[index].protect(this.packet, plain)
+            const port = ports[index % ports.length]
             // dgram sends at once or queues: the packet is copied, as the next one is written into the same memory.
-            this.sockets[index % sockets].send(Buffer.from(this.packet.subarray(0, bytes)), port, serverIp)
+            this.sockets[index % sockets].send(Buffer.from(this.packet.subarray(0, bytes)), port, ip)
             this.counts.sent++
         }
     }
+}
+
+/** Silence is one byte again and again in PCMU, and a few bytes in Opus. */
+function hasSound(packet: Uint8Array): boolean {
+    for (let i = rtpHeaderBytes + opusSilenceBytesMax; i < packet.length; i++)
+        if (packet[i] !== packet[rtpHeaderBytes]) return true
+    return false
 }
 
 if (process.send) {
@@ -108,7 +176,8 @@ if (process.send) {
     process.on("disconnect", () => process.exit(0))
     process.on("message", async (order: EndpointsOrder) => {
         if (order.type === "start") process.send?.(await endpoints.start(order))
-        else if (order.type === "speak") process.send?.(endpoints.speak() ?? {})
+        else if (order.type === "speak") process.send?.(endpoints.speak(order) ?? {})
+        else if (order.type === "count") process.send?.(endpoints.count())
         else process.send?.(await endpoints.stop())
     })
 }

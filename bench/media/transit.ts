@@ -55,19 +55,17 @@ export async function measureTransit(progress: (text: string) => void): Promise<
         if (spawnSync(tool, ["--version"]).status !== 0)
             throw new Error(`${tool} is needed (Debian: apt-get install gcc util-linux)`)
     const folder = mkdtempSync(join(tmpdir(), "parley-transit-"))
-    const beds: Bed[] = []
     try {
         const program = join(folder, "transit")
         execFileSync("gcc", ["-O3", "-march=native", "-o", program, source])
-        const node = await nodeBed(program)
-        beds.push(node)
-        const c = await cBed(program)
-        beds.push(c)
 
         const [nodePps, cPps, ratios, p99s, p50s]: number[][] = [[], [], [], [], []]
         for (let round = 1; round <= rounds; round++) {
-            const { p50Ms, p99Ms } = await node.run(delayPps, delayMs)
-            const [ours, theirs] = [await mostPps(node, progress), await mostPps(c, progress)]
+            // New ones each round: a link that an overload has cut stays down in its round only.
+            const { p50Ms, p99Ms, ours } = await withBed(nodeBed(program), async node => {
+                return { ...(await node.run(delayPps, delayMs)), ours: await mostPps(node, progress) }
+            })
+            const theirs = await withBed(cBed(program), c => mostPps(c, progress))
             progress(
                 `round ${round}: ${ours} packets/s, C ${theirs}; at ${delayPps} packets/s p50 ${p50Ms} ms, p99 ${p99Ms} ms`,
             )
@@ -85,8 +83,16 @@ export async function measureTransit(progress: (text: string) => void): Promise<
             transitP99Ms: median(p99s),
         }
     } finally {
-        for (const bed of beds) await bed.stop()
         rmSync(folder, { recursive: true, force: true })
+    }
+}
+
+async function withBed<Result>(made: Promise<Bed>, use: (bed: Bed) => Promise<Result>): Promise<Result> {
+    const bed = await made
+    try {
+        return await use(bed)
+    } finally {
+        await bed.stop()
     }
 }
 

@@ -6,8 +6,8 @@
  * taps): what goes down again in the same phase comes out as it was.
  */
 
-/** Longest payload: 60 ms. Whole vectors are read and written, so that there is room for one more. */
-const longest: i32 = 480
+/** Longest payload: 200 ms. Whole vectors are read and written, so that there is room for one more. */
+const longest: i32 = 1600
 const slack: i32 = 8
 const pairs: i32 = 12
 /** What the filter has yet to let go of, in samples. */

@@ -8,7 +8,7 @@
  */
 
 import { randomInt } from "node:crypto"
-import { type Codec, type Encoder, soundRate } from "../../media/codec.ts"
+import { type Codec, type Encoder, soundRate, unknownLossPercent } from "../../media/codec.ts"
 import { codecOfPayloadType } from "../../media/codecs.ts"
 import { type MediaHost, systemHost } from "../../media/host.ts"
 import { JitterBuffer } from "../../media/jitter-buffer.ts"
@@ -316,7 +316,9 @@ export class Engine {
         leg.reportAtMs = nowMs + reportIntervalMs * (0.9 + Math.random() / 5)
         const packet = Buffer.alloc(reportBytesMax)
         const { jitterMs } = leg.jitter.statistics()
-        const bytes = leg.reports.write(packet, leg.ssrc, jitterMs, performance.timeOrigin + nowMs)
+        const unixMs = performance.timeOrigin + nowMs
+        leg.encoder.expectLoss(leg.reports.lossOutPercent(unixMs) ?? unknownLossPercent)
+        const bytes = leg.reports.write(packet, leg.ssrc, jitterMs, unixMs)
         const length = leg.sender.protectRtcp(packet, bytes)
         if (length > 0) this.send(packet.subarray(0, length), leg.ip, leg.port)
     }

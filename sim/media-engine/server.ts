@@ -8,6 +8,7 @@
 import { readLegKeys } from "../../media/leg-keys.ts"
 import { intToIpv4, ipv4ToInt } from "../../protocol/text.ts"
 import type { Engine, EngineEvent } from "./engine.ts"
+import type { MediaEngineStatistics } from "./interface.ts"
 import { jacdac, type Packet } from "./jacdac.ts"
 
 export const mediaEngineClass = 0x1d4f8a10
@@ -33,9 +34,18 @@ const u32 = 4294967295
 /** What the engine has, the best first. */
 const offered = "opus,pcmu"
 
+/** What the face uses of an engine. */
+export interface ServedEngine
+    extends Pick<Engine, "isOpen" | "muted" | "volume" | "address" | "open" | "close" | "probe" | "watch"> {
+    statistics(): Pick<
+        MediaEngineStatistics,
+        "inputDb" | "outputDb" | "sent" | "received" | "lost" | "late" | "concealed" | "jitterMs" | "delayMs"
+    >
+}
+
 export class MediaEngineServer extends jacdac.JDServiceServer {
     constructor(
-        private readonly engine: Engine,
+        private readonly engine: ServedEngine,
         instanceName?: string,
     ) {
         super(mediaEngineClass, instanceName === undefined ? {} : { instanceName })

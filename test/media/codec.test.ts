@@ -77,6 +77,35 @@ describe("codecs", () => {
         }
     })
 
+    test("of PCMU are taken in packets of one sample to 200 ms, and sound the same however they are cut", () => {
+        assert.deepEqual(
+            [0, 1, 481, 1600, 1601].map(bytes => pcmu.samplesOf(new Uint8Array(bytes), 0, bytes)),
+            [0, 2, 962, 3200, 0],
+        )
+        const encoder = made(pcmu.createEncoder())
+        const bytes = new Uint8Array(8000)
+        for (let at = 0; at < bytes.length; at += 160)
+            encoder.encode(speech.subarray(2 * at, 2 * at + frame), frame, bytes, at)
+        const cut = (sizes: readonly number[]) => {
+            const decoder = made(pcmu.createDecoder())
+            const piece = new Int16Array(3200)
+            const out: number[] = []
+            for (let at = 0, i = 0; at < bytes.length; i++) {
+                const size = Math.min(sizes[i % sizes.length]!, bytes.length - at)
+                assert.equal(decoder.decode(bytes, at, size, piece), 2 * size)
+                out.push(...piece.subarray(0, 2 * size))
+                at += size
+            }
+            return out
+        }
+        const even = cut([160])
+        assert.ok(
+            even.some(sample => Math.abs(sample) > 1000),
+            "there is speech in it",
+        )
+        for (const sizes of [[1600], [1488, 560], [1, 1600, 40, 7]]) assert.deepEqual(cut(sizes), even, `${sizes}`)
+    })
+
     test("send silence that is decoded to silence, also after sound", () => {
         for (const codec of Object.values(codecs)) {
             const decoder = made(codec.createDecoder())
@@ -115,6 +144,30 @@ describe("codecs", () => {
         assert.equal(decoder.recover(opus.silence, 0, opus.silence.length, decoded), 0)
         assert.equal(decoder.conceal(frame, decoded), frame)
         assert.equal(decoder.conceal(80, decoded), 160)
+        encoder.free()
+        decoder.free()
+    })
+
+    test("of Opus carry repair only while somebody is expected to need it", () => {
+        const encoder = made(opus.createEncoder())
+        const decoder = made(opus.createDecoder())
+        const packet = new Uint8Array(opus.payloadBytesMax)
+        const decoded = new Int16Array(960)
+        const repairsOf = (fromFrame: number) => {
+            let repairs = 0
+            for (let at = fromFrame * frame; at < (fromFrame + 50) * frame; at += frame) {
+                const bytes = encoder.encode(speech.subarray(at, at + frame), frame, packet, 0)
+                // The first frame after a change was made before it.
+                if (at > (fromFrame + 1) * frame && decoder.recover(packet, 0, bytes, decoded) > 0) repairs++
+                decoder.decode(packet, 0, bytes, decoded)
+            }
+            return repairs
+        }
+        assert.ok(repairsOf(0) > 10, "nobody has told yet")
+        encoder.expectLoss(0)
+        assert.equal(repairsOf(50), 0)
+        encoder.expectLoss(0.2)
+        assert.ok(repairsOf(0) > 10, "a little is lost")
         encoder.free()
         decoder.free()
     })

@@ -33,6 +33,20 @@ const plain: Codec = {
     }),
 }
 
+/** The same at half of the rate, each sample played twice: as much as PCMU has in the largest datagram. */
+const narrow: Codec = {
+    ...plain,
+    clockRate: rate / 2,
+    samplesOf: (_packet, _offset, bytes) => 2 * bytes,
+    createDecoder: () => ({
+        ...plain.createDecoder()!,
+        decode(packet, offset, bytes, samples) {
+            for (let i = 0; i < bytes; i++) samples.fill(pcmuToLinear(packet[offset + i]!), 2 * i, 2 * i + 2)
+            return 2 * bytes
+        },
+    }),
+}
+
 /** A slow chirp: every 20 ms of it differ from every other. */
 function sound(index: number): number {
     const seconds = index / rate
@@ -108,6 +122,27 @@ function unbroken(played: number[], count: number): boolean {
     return true
 }
 
+/** A stream of `narrow` in pieces of so many ms, each of which comes when the last of it has been said. */
+function inPieces(milliseconds: readonly number[]): Arrival[] {
+    let said = 0
+    return milliseconds.map((ms, i) => {
+        const count = 8 * ms
+        const bytes = new Uint8Array(12 + count)
+        const linear = Int16Array.from({ length: count }, (_, k) => sound(2 * (said + k)))
+        writeRtp(bytes, i === 0, 0, 1 + i, said, 7)
+        encodePcmu(linear, count, bytes, 12)
+        said += count
+        return [said / 8, bytes]
+    })
+}
+
+/** Whether the stream of `narrow` is played from `fromMs` to `toMs` of it without a sample changed. */
+function isPlayed(played: number[], fromMs: number, toMs: number): boolean {
+    const expected = Array.from({ length: 16 * (toMs - fromMs) }, (_, i) => quantised(sound((16 * fromMs + i) & ~1)))
+    const at = played.findIndex((_, from) => expected.slice(0, 100).every((sample, i) => played[from + i] === sample))
+    return at >= 0 && expected.every((sample, i) => played[at + i] === sample)
+}
+
 const steady = (count: number, stream?: Stream, delayMs = 0): Arrival[] =>
     Array.from({ length: count }, (_, i) => [i * 20 + delayMs, packet(i, stream)])
 
@@ -139,6 +174,28 @@ describe("a jitter buffer", () => {
             const { played, statistics } = play(arrivals, (60 * samples) / 16)
             assert.ok(unbroken(played, 50 * samples), `${samples}`)
             assert.equal(statistics.concealedSamples, 0)
+        }
+    })
+
+    test("plays packets of up to a whole datagram unchanged, as soon as it does small ones", () => {
+        for (const ms of [60, 128, 182.5, 186]) {
+            const { played, statistics, delays } = play(inPieces(Array(40).fill(ms)), 40 * ms, { codec: narrow })
+            assert.ok(isPlayed(played, 20, 38 * ms), `${ms} ms`)
+            assert.deepEqual([statistics.lost, statistics.late, statistics.concealedSamples], [0, 0, 0], `${ms} ms`)
+            assert.ok(Math.max(...delays) <= 3 + frame / 16, `${ms} ms: held back by ${Math.max(...delays)} ms`)
+        }
+    })
+
+    test("plays packets whose size changes from one to the next unchanged, once it knows how late the largest are", () => {
+        for (const cycle of [
+            [182.5, 73.5],
+            [20, 186, 60, 5, 128],
+        ]) {
+            const arrivals = inPieces(Array.from({ length: 300 }, (_, i) => cycle[i % cycle.length]!))
+            const endMs = arrivals.at(-1)![0]
+            const { played, statistics } = play(arrivals, endMs, { codec: narrow, maxMs: 200 })
+            assert.ok(isPlayed(played, 10_000, endMs - 500), `${cycle}`)
+            assert.equal(statistics.lost, 0)
         }
     })
 

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict"
 import { before, describe, test } from "node:test"
 import { findClicks } from "../../media/clicks.ts"
-import { type CodecName, soundRate } from "../../media/codec.ts"
+import { type CodecName, soundRate, unknownLossPercent } from "../../media/codec.ts"
 import { codecs } from "../../media/codecs.ts"
 import { levelDb } from "../../media/level.ts"
 import { measure, toneSnrDb } from "../../media/measure.ts"
 import { loadOpus } from "../../media/opus.ts"
+import { rtpHeaderBytes } from "../../media/rtp.ts"
 import { type Member, Room, talking, tone } from "./room.ts"
 import { readSpeech } from "./support.ts"
 
@@ -90,6 +91,36 @@ describe("mixing with codecs", () => {
         for (const back of restore) back()
         // The members' own encoders are the same classes: 20 of them speak in each tick.
         assert.equal(encodes / 10 - 20, 2 + 3)
+    })
+
+    test("puts repair into a shared mix while one of its listeners misses something, and none while nobody does", () => {
+        const room = new Room()
+        room.add({ codec: "opus", say: talking(speech) })
+        const listener = room.add({ codec: "opus", say: silent })
+        const other = room.add({ codec: "opus", say: silent })
+        const repairs = (from: number) => {
+            const decoder = codecs.opus.createDecoder()!
+            const frame = new Int16Array(960)
+            // The first one after a change was made before it.
+            const sent = listener.packets.slice(from + 2).filter(packet => packet.length > rtpHeaderBytes + 20)
+            assert.ok(sent.length > 50, `${sent.length} packets with speech`)
+            const count = sent.filter(
+                packet => decoder.recover(packet, rtpHeaderBytes, packet.length - rtpHeaderBytes, frame) > 0,
+            ).length
+            decoder.free()
+            return count
+        }
+        const passed = (lossPercent: number, otherPercent: number) => {
+            listener.channel.lossPercent = lossPercent
+            other.channel.lossPercent = otherPercent
+            const from = listener.packets.length
+            room.pass(150)
+            return repairs(from)
+        }
+        room.pass(10)
+        assert.ok(passed(unknownLossPercent, 0) > 20, "nobody has told of the way to this one")
+        assert.equal(passed(0, 0), 0)
+        assert.ok(passed(0, 1.5) > 20, "the other one misses something")
     })
 
     test("lets a listener speak, and a speaker listen, without a click for anybody", () => {

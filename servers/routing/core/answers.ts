@@ -4,7 +4,7 @@
  */
 
 import type { Fixer, Reason } from "../../../protocol/reasons.ts"
-import { utf8Bytes } from "../../../protocol/text.ts"
+import { clip } from "../../text.ts"
 import { type Answer, coreLimits, type Effect, type State } from "./model.ts"
 
 export interface Refusal {
@@ -23,7 +23,7 @@ export function done(state: State, ep: string, re: number, fields: object, out: 
 
 export function refuse(state: State, ep: string, re: number, refusal: Refusal, out: Effect[]): void {
     const { reason, what, who, next } = refusal
-    const message = { re, reason, what: clip(what), who, ...(next === undefined ? {} : { next }) }
+    const message = { re, reason, what: clip(what, whatBytes), who, ...(next === undefined ? {} : { next }) }
     give(state, ep, { verb: "refused", message }, out)
     out.push({ type: "log", level: "info", what: "refused", details: { ep, re, reason, short: what } })
 }
@@ -46,11 +46,4 @@ function give(state: State, ep: string, answer: Answer, out: Effect[]): void {
         if (answers.size <= coreLimits.answers) break
         answers.delete(oldest)
     }
-}
-
-/** `what` without the characters that do not fit. */
-function clip(what: string): string {
-    let clipped = what
-    while (utf8Bytes(clipped) > whatBytes) clipped = clipped.slice(0, -1)
-    return clipped
 }

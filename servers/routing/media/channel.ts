@@ -5,7 +5,7 @@
  * a finished packet is handed to the `emit` it was made with. Allocates nothing per packet of a fixed length.
  */
 
-import { type Codec, soundRate } from "../../../media/codec.ts"
+import { type Codec, soundRate, unknownLossPercent } from "../../../media/codec.ts"
 import { framePower } from "../../../media/frames.ts"
 import { JitterBuffer, type PushOutcome } from "../../../media/jitter-buffer.ts"
 import { powerToDb } from "../../../media/level.ts"
@@ -58,6 +58,8 @@ export class Channel {
     lastHeardMs = -1
     /** Whether sound may be sent: not to an address that has not shown that it wants any. */
     open = true
+    /** How much of what is sent its far side misses. */
+    lossPercent = unknownLossPercent
     /** Nothing that comes from it is heard, whatever its packets hold. */
     muted = false
     /** Nothing is sent on it any more; what is still under way to us is heard to its end. */

@@ -6,7 +6,7 @@
  * one that begins anew is told what its listener heard just before, or the change would be a click.
  */
 
-import type { Codec, CodecName, Encoder } from "../../../media/codec.ts"
+import { type Codec, type CodecName, type Encoder, unknownLossPercent } from "../../../media/codec.ts"
 import { frameSamples } from "./channel.ts"
 
 const never = -2
@@ -18,6 +18,9 @@ export class EncodedMix {
     /** Somebody hears this mix from this tick on who heard another before. */
     isJoined = false
     private lastTick = never
+    /** Of its listeners in this tick, and what the encoder was told. */
+    private lossPercent = 0
+    private expectedPercent = unknownLossPercent
 
     constructor(
         private readonly encoder: Encoder,
@@ -27,6 +30,11 @@ export class EncodedMix {
         this.payload = this.packet
     }
 
+    /** Somebody hears it in this tick who misses so much. */
+    expectLoss(percent: number): void {
+        if (percent > this.lossPercent) this.lossPercent = percent
+    }
+
     isReadyFor(tick: number): boolean {
         return this.lastTick === tick
     }
@@ -34,6 +42,9 @@ export class EncodedMix {
     /** `before`: what was heard in the tick before; undefined: silence. */
     encode(mix: Int16Array, tick: number, before: Int16Array | undefined): void {
         const isNew = this.lastTick !== tick - 1
+        if (this.lossPercent !== this.expectedPercent) this.encoder.expectLoss(this.lossPercent)
+        this.expectedPercent = this.lossPercent
+        this.lossPercent = 0
         if (isNew) this.encoder.restart(before)
         const bytes = this.encoder.encode(mix, frameSamples, this.packet, 0, isNew || this.isJoined)
         if (bytes !== this.payload.length) this.payload = this.packet.subarray(0, bytes)

@@ -7,7 +7,7 @@
 
 import { randomInt } from "node:crypto"
 import { hostname } from "node:os"
-import type { CodecName } from "../../../media/codec.ts"
+import { type CodecName, unknownLossPercent } from "../../../media/codec.ts"
 import { codecs } from "../../../media/codecs.ts"
 import { failure, type Outcome, success } from "../../../media/outcome.ts"
 import { reportBytesMax } from "../../../media/rtcp.ts"
@@ -219,6 +219,7 @@ export class Legs {
     private reportOf(leg: HeldLeg, tick: number): void {
         // Not all in one tick, and never in step with each other (RFC 3550, 6.3.1).
         leg.reportTick = tick + reportTicks - 5 + randomInt(10)
+        leg.channel.lossPercent = leg.reports.lossOutPercent(this.unixMs) ?? unknownLossPercent
         // Whoever has shown no RTCP on this port may take it for bad sound.
         if (!leg.channel.open || leg.channel.sent === 0 || (leg.plain && leg.reports.received === 0)) return
         const packet = leg.reportPacket

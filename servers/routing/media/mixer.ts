@@ -86,7 +86,9 @@ export class Mixer {
         if (!channel.chosen) this.returnOwn(channel)
         else if (this.othersFor(channel) > 0) channel.own ??= this.encodes.take(channel.codec)
         const mix = this.mixFor(channel)
-        if (mix && channel.hears !== mix) mix.isJoined = true
+        if (!mix) return
+        mix.expectLoss(channel.lossPercent)
+        if (channel.hears !== mix) mix.isJoined = true
     }
 
     private returnOwn(channel: Channel): void {

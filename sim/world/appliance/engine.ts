@@ -5,12 +5,11 @@
 
 import { success } from "../../../media/outcome.ts"
 import type { Clock } from "../../clock.ts"
-import type { Engine } from "../../media-engine/engine.ts"
 import { knowTheService } from "../../media-engine/index.ts"
 import type { MediaEngine } from "../../media-engine/interface.ts"
-import { MediaEngineServer } from "../../media-engine/server.ts"
+import { MediaEngineServer, type ServedEngine } from "../../media-engine/server.ts"
 
-export class VirtualEngine {
+export class VirtualEngine implements ServedEngine {
     muted = true
     volume = 50
     isOpen = false
@@ -24,8 +23,7 @@ export class VirtualEngine {
     constructor(clock: Clock, services: jdspec.ServiceSpec[]) {
         this.#clock = clock
         knowTheService(services)
-        // The face uses of an engine only what this class has.
-        this.#server = new MediaEngineServer(this as unknown as Engine)
+        this.#server = new MediaEngineServer(this)
         this.face = this.#asMediaEngine()
     }
 

@@ -162,7 +162,7 @@ class Session {
         writeFileSync(description, [...lines, `m=audio ${hearPort} RTP/AVP 0`, ""].join("\r\n"))
         const quiet = ["-hide_banner", "-loglevel", "error", "-y"]
         const hearing = ["-protocol_whitelist", "file,udp,rtp", "-i", description, "-flush_packets", "1", heardFile]
-        const to = `rtp://${leg.ip}:${leg.port}?localport=${sendPort}&rtcpport=${leg.port}&pkt_size=172`
+        const to = `rtp://${leg.ip}:${leg.port}?localport=${sendPort}&rtcpport=${leg.port}`
         const speaking = ["-re", "-i", speech, "-ar", "8000", "-ac", "1", "-c:a", "pcm_mulaw", "-f", "rtp", to]
         const { ffmpeg } = this.tools
         return [new Program(ffmpeg, [...quiet, ...hearing]), new Program(ffmpeg, [...quiet, ...speaking])]
