@@ -30,8 +30,8 @@ export interface ServerReport {
     queuedMs: number
 }
 
-/** Time for endpoints to begin, and for what runs often to be compiled. */
-const settleMs = 3000
+/** Time for endpoints to begin, and for what runs often to be compiled, which has its ups and downs for six seconds. */
+const settleMs = 8000
 
 if (process.send) {
     raisePriority()

@@ -27,7 +27,7 @@ const scenarios: Scenario[] = [
     { figure: "opusParticipants", codec: "opus", roomSize: 4, talkers: 4, firstGuess: 80 },
     { figure: "listeners3Talkers", codec: "opus", roomSize: 0, talkers: 3, firstGuess: 400 },
 ]
-const seconds = 6
+const seconds = 8
 
 export async function mixingFigures(progress: (text: string) => void): Promise<Record<string, number>> {
     const figures: Record<string, number> = {}
@@ -74,7 +74,7 @@ async function measure(scenario: Scenario, participants: number): Promise<Result
     const { codec, talkers } = scenario
     const roomSize = scenario.roomSize === 0 ? participants : scenario.roomSize
     const order = { codec, participants, roomSize, talkers }
-    const server = startProcess("mixing-server.ts", 0)
+    const server = startProcess("mixing-server.ts")
     const endpoints = startProcess("endpoints.ts", 1)
     try {
         const { port } = await ask<{ port: number }>(server, { type: "start" } satisfies ServerOrder)

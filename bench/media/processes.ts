@@ -3,17 +3,21 @@ import { type ChildProcess, fork, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 
-/** Starts a script of this folder, on one processor core for itself where the system lets it be held there. */
-export function startProcess(name: string, core: number): ChildProcess {
+/** Starts a script of this folder; where the system lets it be held there, on one processor `core`. */
+export function startProcess(name: string, core?: number): ChildProcess {
     const file = fileURLToPath(new URL(name, import.meta.url))
     // In a session of its own: Linux shares processors between sessions first (autogroup), and two of a bench must not share one.
     const child = fork(file, {
         execArgv: ["--import", "tsx"],
         ...{ stdio: ["ignore", "ignore", "inherit", "ipc"], detached: true },
     })
-    // What it measures is one core, and whoever drives it must not be put on the same.
-    spawnSync("taskset", ["--all-tasks", "--cpu-list", "--pid", `${core}`, `${child.pid}`], { stdio: "ignore" })
+    if (core !== undefined) holdOn(core, child)
     return child
+}
+
+/** Whoever drives a measurement never sleeps: where the measured one would share its core, it would wait for it. */
+function holdOn(core: number, { pid }: ChildProcess): void {
+    spawnSync("taskset", ["--all-tasks", "--cpu-list", "--pid", `${core}`, `${pid}`], { stdio: "ignore" })
 }
 
 export async function ask<Answer>(child: ChildProcess, order: object): Promise<Answer> {
