@@ -13,6 +13,8 @@ export interface TickListener {
 /** The clock of a worker, in monotonic milliseconds. */
 export interface TickerClock {
     nowMs(): number
+    /** Its timers count in whole milliseconds, 1 at least, and may fire up to one of them after their time. */
+    isCoarse?: boolean
     /** Calls back after about `delayMs`; returns a function that prevents it. */
     after(delayMs: number, call: () => void): () => void
     /** Calls back once input that is already there has been read. */
@@ -21,6 +23,7 @@ export interface TickerClock {
 
 export const systemClock: TickerClock = {
     nowMs: () => performance.now(),
+    isCoarse: true,
     after(delayMs, call) {
         const timer = setTimeout(call, delayMs)
         return () => clearTimeout(timer)
@@ -32,6 +35,9 @@ export const systemClock: TickerClock = {
 
 /** Ticks of so long a stall are made good; older ones are skipped. */
 const catchUpMsDefault = 60
+/** By so much a tick may be early: with coarse timers rather early than late. */
+const earlyMsMost = 0.5
+const earlyMsMostWhenCoarse = 1
 /** A tick that starts later than this after its deadline counts as late. */
 export const lateTickMs = 5
 /** Of a tenth of a millisecond; the last one holds all that is later. */
@@ -52,7 +58,9 @@ export class Ticker {
     private listeners: readonly TickListener[] = []
     private readonly lateness = new Uint32Array(latenessBins)
     private readonly catchUpTicks: number
+    private readonly earlyMs: number
     private startMs = 0
+    private lastDeadlineMs = 0
     private tick = 0
     private running = false
     /** Grows whenever the timer is set or stopped, so that a call of an earlier setting is known and ignored. */
@@ -69,6 +77,7 @@ export class Ticker {
         private readonly clock: TickerClock = systemClock,
         catchUpMs = catchUpMsDefault,
     ) {
+        this.earlyMs = clock.isCoarse ? earlyMsMostWhenCoarse : earlyMsMost
         this.catchUpTicks = Math.max(1, Math.floor(catchUpMs / periodMs))
     }
 
@@ -77,7 +86,8 @@ export class Ticker {
         if (!this.listeners.includes(listener)) this.listeners = [...this.listeners, listener]
         if (this.running) return
         this.running = true
-        this.startMs = this.clock.nowMs()
+        // The tick that it has just had may have been early.
+        this.startMs = Math.max(this.clock.nowMs(), this.lastDeadlineMs)
         this.tick = 0
         this.arm()
     }
@@ -126,11 +136,11 @@ export class Ticker {
 
     private arm(): void {
         const run = ++this.armed
-        // Node rounds a delay of 0.x ms up to 1 ms and fires up to 1 ms after it: ask for whole milliseconds, rounded down.
-        const delayMs = Math.max(0, Math.floor(this.nextDeadlineMs - this.clock.nowMs()))
+        const leftMs = Math.max(0, this.nextDeadlineMs - this.clock.nowMs())
+        const delayMs = this.clock.isCoarse ? Math.max(1, Math.floor(leftMs) - 1) : leftMs
         this.cancel = this.clock.after(delayMs, () => {
             if (run !== this.armed) return
-            if (this.clock.nowMs() < this.nextDeadlineMs - 0.5) return this.arm()
+            if (this.clock.nowMs() < this.nextDeadlineMs - this.earlyMs) return this.arm()
             this.runAfterInput(run)
         })
     }
@@ -140,7 +150,7 @@ export class Ticker {
         this.clock.afterInput(() => {
             if (run !== this.armed) return
             const nowMs = this.clock.nowMs()
-            const due = Math.floor((nowMs - this.startMs + 0.5) / this.periodMs)
+            const due = Math.floor((nowMs - this.startMs + this.earlyMs) / this.periodMs)
             const behind = due - this.tick
             if (behind > this.catchUpTicks) {
                 this.skipped += behind - this.catchUpTicks
@@ -157,6 +167,7 @@ export class Ticker {
     private runOne(nowMs: number): void {
         const deadlineMs = this.nextDeadlineMs
         const tick = ++this.tick
+        this.lastDeadlineMs = deadlineMs
         this.noteLateness(nowMs - deadlineMs)
         const listeners = this.listeners
         for (const listener of listeners) {

@@ -9,7 +9,6 @@ import type { Codec, CodecName } from "../../media/codec.ts"
 import { codecs } from "../../media/codecs.ts"
 import { loadOpus } from "../../media/opus.ts"
 import { Pause } from "../../media/pause.ts"
-import { raisePriority } from "../../media/priority.ts"
 import { isRtcp, reportBytesMax } from "../../media/rtcp.ts"
 import { RtpHeader, readRtp, rtpHeaderBytes } from "../../media/rtp.ts"
 import { RtpReports } from "../../media/rtp-reports.ts"
@@ -55,6 +54,8 @@ class Endpoints {
     private reports: RtpReports[] = []
     /** By the SSRC that the server sends to it with. */
     private readonly hearing = new Map<number, RtpReports>()
+    /** By socket, in order: those to whom nothing has come yet. */
+    private waiting: { receiver: SrtpReceiver; reports: RtpReports }[][] = []
     private isStopped = false
 
     async start(order: Extract<EndpointsOrder, { type: "start" }>): Promise<{ ports: number[] }> {
@@ -67,6 +68,9 @@ class Endpoints {
         const { name, clockRate } = this.codec
         this.reports = Array.from({ length: order.participants }, (_, i) => new RtpReports(name, clockRate, `${i}`))
         this.senders = Array.from({ length: order.participants }, (_, i) => new SrtpSender(keysOf(i).toServer))
+        this.waiting = Array.from({ length: sockets }, () => [])
+        for (const [i, reports] of this.reports.entries())
+            this.waiting[i % sockets].push({ receiver: new SrtpReceiver(keysOf(i).toEndpoint), reports })
         for (let i = 0; i < sockets; i++) {
             const socket = createSocket({ type: "udp4", lookup: (host, _options, call) => call(null, host, 4) })
             // The look-up above answers at once, and so may `bind`.
@@ -98,13 +102,11 @@ class Endpoints {
         known.hear(this.header)
     }
 
-    /** Whose key it was protected with tells whom it is for. */
+    /** Whose key it was protected with tells whom it is for: nearly always the first of those who wait, as a server goes in order. */
     private ownerOf(datagram: Buffer, socket: number): RtpReports | undefined {
-        for (let i = socket; i < this.order.participants; i += sockets) {
-            const taken = new SrtpReceiver(keysOf(i).toEndpoint).unprotect(Buffer.from(datagram))
-            if (typeof taken === "number") return this.reports[i]
-        }
-        return undefined
+        const waiting = this.waiting[socket]
+        const owner = waiting.findIndex(({ receiver }) => typeof receiver.unprotect(Buffer.from(datagram)) === "number")
+        return owner < 0 ? undefined : waiting.splice(owner, 1)[0].reports
     }
 
     private report(index: number): void {
@@ -118,8 +120,8 @@ class Endpoints {
     }
 
     /**
-     * Sends what is due each millisecond: a twentieth of the endpoints. Never sleeps: on loopback whoever sends pays for waking
-     * whoever receives, and the server's packets go to other machines in earnest.
+     * Sends what is due each millisecond: a twentieth of the endpoints. Sleeps in between: whoever never does takes its processor
+     * from what the server does beside its main thread, and makes that wait.
      */
     speak(server: { ip: string; ports: number[] }): void {
         this.server = server
@@ -128,7 +130,7 @@ class Endpoints {
         const work = () => {
             if (this.isStopped) return
             for (; done <= performance.now() - startMs; done++) this.sendOf(done)
-            setImmediate(work)
+            setTimeout(work, 1)
         }
         work()
     }
@@ -171,7 +173,6 @@ function hasSound(packet: Uint8Array): boolean {
 }
 
 if (process.send) {
-    raisePriority()
     const endpoints = new Endpoints()
     process.on("disconnect", () => process.exit(0))
     process.on("message", async (order: EndpointsOrder) => {

@@ -15,7 +15,7 @@ export function startProcess(name: string, core?: number): ChildProcess {
     return child
 }
 
-/** Whoever drives a measurement never sleeps: where the measured one would share its core, it would wait for it. */
+/** Whoever drives a measurement keeps to one core: where the measured one would share it, it would wait. */
 function holdOn(core: number, { pid }: ChildProcess): void {
     spawnSync("taskset", ["--all-tasks", "--cpu-list", "--pid", `${core}`, `${pid}`], { stdio: "ignore" })
 }

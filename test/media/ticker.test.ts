@@ -5,6 +5,7 @@ import { Ticker, type TickerClock } from "../../media/ticker.ts"
 
 /** A clock that a test moves; every timer fires `lateMs` after its time. */
 class VirtualClock implements TickerClock {
+    readonly isCoarse = true
     time = 1000
     lateMs = 0.3
     private timers: { dueMs: number; call: () => void }[] = []
@@ -58,6 +59,24 @@ describe("the ticker", () => {
             ticks.every(([deadlineMs, tick]) => deadlineMs === 1000 + tick * 20),
             "deadlines are absolute",
         )
+    })
+
+    test("begins a tick rather up to 1 ms before its time than as much after it, and none twice", () => {
+        const clock = new VirtualClock()
+        const ticker = new Ticker(20, clock)
+        const early: number[] = []
+        ticker.add({ onTick: deadlineMs => void early.push(deadlineMs - clock.time) })
+        for (const lateMs of [0, 0.3, 0.7]) {
+            clock.lateMs = lateMs
+            clock.pass(1000)
+        }
+        assert.ok(early.length >= 149 && early.length <= 150, `${early.length}`)
+        assert.ok(
+            early.every(ms => ms > -0.7 && ms <= 1),
+            `${Math.min(...early)} to ${Math.max(...early)}`,
+        )
+        const mean = early.reduce((sum, ms) => sum + ms, 0) / early.length
+        assert.ok(mean > 0, `${mean} ms on the average`)
     })
 
     test("makes good three ticks after a stall, skips the others with their numbers, and counts them", () => {
