@@ -5,7 +5,7 @@ import { measure } from "../../media/measure.ts"
 import { loadOpus } from "../../media/opus.ts"
 import { Chain } from "./chain.ts"
 import { tone } from "./room.ts"
-import { readSpeech } from "./support.ts"
+import { readSpeech } from "./speech.ts"
 
 const speech = readSpeech()
 const firstSeed = Number(process.env.PARLEY_SEED ?? 1)

@@ -6,7 +6,7 @@ import { toneSnrDb } from "../../media/measure.ts"
 import { loadOpus, opus } from "../../media/opus.ts"
 import { pcmu } from "../../media/pcmu.ts"
 import { createRandom } from "../../media/random.ts"
-import { readSpeech } from "./support.ts"
+import { readSpeech } from "./speech.ts"
 
 const speech = readSpeech()
 const seed = Number(process.env.PARLEY_SEED ?? 5)

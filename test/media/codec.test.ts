@@ -8,7 +8,7 @@ import { loadOpus, opus, opusLimits } from "../../media/opus.ts"
 import { pcmu } from "../../media/pcmu.ts"
 import { createRandom } from "../../media/random.ts"
 import { decodePcmu, encodePcmu, pcmuToLinear } from "./g711.ts"
-import { readSpeech } from "./support.ts"
+import { readSpeech } from "./speech.ts"
 
 const frame = 320
 const speech = readSpeech()

@@ -2,18 +2,8 @@ import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { levelDb } from "../../media/level.ts"
 import type { Measurement } from "../../media/measure.ts"
-import {
-    bestOfThree,
-    compare,
-    connect,
-    join,
-    part,
-    passes,
-    readSpeech,
-    startEngine,
-    startPlanes,
-    type TestEngine,
-} from "./support.ts"
+import { part, readSpeech } from "./speech.ts"
+import { bestOfThree, compare, connect, join, passes, startEngine, startPlanes, type TestEngine } from "./support.ts"
 
 const speech = readSpeech()
 const sayMs = 2500

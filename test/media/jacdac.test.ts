@@ -13,7 +13,8 @@ import { createMediaEngine, type MediaEngineOptions } from "../../sim/media-engi
 import { jacdac } from "../../sim/media-engine/jacdac.ts"
 import { mediaEngineClass, mediaEngineCodes } from "../../sim/media-engine/server.ts"
 import { legKeys, legKeyText } from "./keys.ts"
-import { part, passes, rate, readSpeech, speechFile, startPlanes } from "./support.ts"
+import { part, rate, readSpeech, speechFile } from "./speech.ts"
+import { passes, startPlanes } from "./support.ts"
 
 const { registers, commands, events } = mediaEngineCodes
 

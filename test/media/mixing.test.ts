@@ -8,7 +8,7 @@ import { measure, toneSnrDb } from "../../media/measure.ts"
 import { loadOpus } from "../../media/opus.ts"
 import { rtpHeaderBytes } from "../../media/rtp.ts"
 import { type Member, Room, talking, tone } from "./room.ts"
-import { readSpeech } from "./support.ts"
+import { readSpeech } from "./speech.ts"
 
 const speech = readSpeech()
 const silent = () => 0

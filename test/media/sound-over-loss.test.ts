@@ -5,8 +5,8 @@ import { measure, toneSnrDb } from "../../media/measure.ts"
 import { loadOpus } from "../../media/opus.ts"
 import { createRandom } from "../../media/random.ts"
 import { talking, tone } from "./room.ts"
+import { readSpeech } from "./speech.ts"
 import { carry, type Played, type StreamOptions } from "./stream.ts"
-import { readSpeech } from "./support.ts"
 
 const speech = readSpeech()
 const seed = Number(process.env.PARLEY_SEED ?? 1127)

@@ -1,32 +1,21 @@
 /**
- * What the media tests share: the speech sample, engines with their events, planes chained by links in the process.
+ * What the media tests share: engines with their events, planes chained by links in the process.
  * Owns nothing that outlives a test: everything is closed by the test's `after`.
  */
 
 import assert from "node:assert/strict"
-import { readFileSync } from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
-import { fileURLToPath } from "node:url"
-import { type CodecName, soundRate } from "../../media/codec.ts"
+import type { CodecName } from "../../media/codec.ts"
 import { codecs } from "../../media/codecs.ts"
-import { type Measurement, measure, type Stretch } from "../../media/measure.ts"
+import { type Measurement, measure } from "../../media/measure.ts"
 import { raisePriority } from "../../media/priority.ts"
-import { parseWav } from "../../media/wav.ts"
 import { MediaPlane, type MediaPlaneOptions } from "../../servers/routing/media/plane.ts"
 import { Engine, type EngineEvent } from "../../sim/media-engine/engine.ts"
 import { legKeys, sessionKeys } from "./keys.ts"
+import { part } from "./speech.ts"
 
 // Test files run side by side on few processors: what is measured here is Parley, not the queue for them.
 raisePriority()
-
-export const rate = soundRate
-export const speechFile = fileURLToPath(new URL("../../sim/samples/speech.wav", import.meta.url))
-
-export function readSpeech(): Int16Array {
-    const wav = parseWav(readFileSync(speechFile), rate)
-    assert.ok(wav.ok, "the sample can be read")
-    return wav.value.samples
-}
 
 interface Closing {
     after(fn: () => Promise<void>): void
@@ -150,17 +139,6 @@ export function join(
 /** Real time passes: the media under test run by the clock. */
 export function passes(ms: number): Promise<void> {
     return delay(ms)
-}
-
-/** The part of a recording between two times, as one stretch. */
-export function part(stretches: Stretch[], fromMs: number, toMs: number): Stretch {
-    const samples = new Int16Array(Math.max(0, Math.round(((toMs - fromMs) * rate) / 1000)))
-    for (const stretch of stretches) {
-        const offset = Math.round(((stretch.atMs - fromMs) * rate) / 1000)
-        for (let i = Math.max(0, -offset); i < stretch.samples.length && i + offset < samples.length; i++)
-            samples[i + offset] = stretch.samples[i]!
-    }
-    return { atMs: fromMs, samples }
 }
 
 /** What `listener` heard of what `speaker` said from `fromMs` to `toMs`. */

@@ -14,11 +14,12 @@ import { codecs } from "../../media/codecs.ts"
 import { systemHost } from "../../media/host.ts"
 import { measure } from "../../media/measure.ts"
 import { loadOpus } from "../../media/opus.ts"
+import { raisePriority } from "../../media/priority.ts"
 import { MediaPlane } from "../../servers/routing/media/plane.ts"
 import { Engine } from "../../sim/media-engine/engine.ts"
 import { Path, VirtualMedia, type Way } from "../../sim/world/media-host.ts"
 import { legKeys, sessionKeys } from "../media/keys.ts"
-import { part, readSpeech } from "../media/support.ts"
+import { part, readSpeech } from "../media/speech.ts"
 
 export interface LongOptions {
     minutes: number
@@ -57,6 +58,7 @@ const legWay: Way = { delayMs: 5, jitterMs: 10, loss: 0 }
 const linkWay: Way = { delayMs: 10, jitterMs: 5, loss: 0, inOrder: true }
 
 export async function talkForLong({ minutes, seed, isReal = false, progress }: LongOptions): Promise<LongFigures> {
+    if (isReal) raisePriority()
     await loadOpus()
     const world = isReal ? undefined : new VirtualMedia(seed)
     const host = world ?? systemHost
