@@ -17,12 +17,23 @@ import { endpointsIp, keysOf } from "./addresses.ts"
 import { encodedSpeech, withHeader } from "./speech.ts"
 
 export type EndpointsOrder =
-    /** Plain: RTP, else SRTP. */
-    | { type: "start"; codec: CodecName; participants: number; roomSize: number; talkers: number; isPlain: boolean }
+    | EndpointsStart
     /** Where the server is: one port for each endpoint, or the same for all. */
     | { type: "speak"; ip: string; ports: number[] }
     | { type: "count" }
     | { type: "stop" }
+
+export interface EndpointsStart {
+    type: "start"
+    codec: CodecName
+    participants: number
+    roomSize: number
+    talkers: number
+    /** RTP, else SRTP. */
+    isPlain: boolean
+    /** Between packets: see `speak`. */
+    sleeps: boolean
+}
 
 export interface EndpointsReport {
     sent: number
@@ -47,7 +58,7 @@ class Endpoints {
     private senders: SrtpSender[] = []
     private pauses: Pause[] = []
     private sentOf: number[] = []
-    private order!: Extract<EndpointsOrder, { type: "start" }>
+    private order!: EndpointsStart
     private server: { ip: string; ports: number[] } = { ip: "", ports: [] }
     private readonly packet = Buffer.alloc(packetBytes)
     private readonly header = new RtpHeader()
@@ -58,7 +69,7 @@ class Endpoints {
     private waiting: { receiver: SrtpReceiver; reports: RtpReports }[][] = []
     private isStopped = false
 
-    async start(order: Extract<EndpointsOrder, { type: "start" }>): Promise<{ ports: number[] }> {
+    async start(order: EndpointsStart): Promise<{ ports: number[] }> {
         await loadOpus()
         this.order = order
         this.codec = codecs[order.codec]
@@ -120,8 +131,8 @@ class Endpoints {
     }
 
     /**
-     * Sends what is due each millisecond: a twentieth of the endpoints. Sleeps in between: whoever never does takes its processor
-     * from what the server does beside its main thread, and makes that wait.
+     * Sends what is due each millisecond: a twentieth of the endpoints. Without sleep in between it takes its processor from what
+     * the server does beside its main thread, which makes that wait; with it, on loopback, whoever sends pays for waking it.
      */
     speak(server: { ip: string; ports: number[] }): void {
         this.server = server
@@ -130,7 +141,8 @@ class Endpoints {
         const work = () => {
             if (this.isStopped) return
             for (; done <= performance.now() - startMs; done++) this.sendOf(done)
-            setTimeout(work, 1)
+            if (this.order.sleeps) setTimeout(work, 1)
+            else setImmediate(work)
         }
         work()
     }

@@ -63,13 +63,13 @@ interface Result extends Loaded {
     usOfParticipantTick: number
 }
 
-/** Each run in fresh processes, as in `mixing.ts`. */
+/** Each run in fresh processes, as in `mixing.ts`; the endpoints never sleep, as each of the threads of Janus would pay for waking them. */
 async function measure(files: JanusFiles, room: JanusRoom, participants: number): Promise<Result> {
     const endpoints = startProcess("endpoints.ts", 1)
     let janus: JanusServer | undefined
     try {
         janus = await JanusServer.start(files)
-        const order = { codec: room.codec, participants, roomSize, talkers: roomSize, isPlain: true }
+        const order = { codec: room.codec, participants, roomSize, talkers: roomSize, isPlain: true, sleeps: false }
         const { ports } = await ask<{ ports: number[] }>(endpoints, {
             type: "start",
             ...order,

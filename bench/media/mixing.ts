@@ -79,7 +79,7 @@ async function measure(scenario: Scenario, participants: number): Promise<Result
     const endpoints = startProcess("endpoints.ts", 1)
     try {
         const { port } = await ask<{ port: number }>(server, { type: "start" } satisfies ServerOrder)
-        const start: EndpointsOrder = { type: "start", ...order, isPlain: false }
+        const start: EndpointsOrder = { type: "start", ...order, isPlain: false, sleeps: true }
         const { ports } = await ask<{ ports: number[] }>(endpoints, start)
         await ask(endpoints, { type: "speak", ip: serverIp, ports: [port] } satisfies EndpointsOrder)
         // Engines run already when they join a session: how these begin is not what a jitter buffer should hold against them.
