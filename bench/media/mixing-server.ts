@@ -3,6 +3,7 @@
  * Owns the plane. Orders and answers go over the channel of `fork`.
  */
 import { readFileSync } from "node:fs"
+import { setTimeout as wait } from "node:timers/promises"
 import type { CodecName } from "../../media/codec.ts"
 import { raisePriority } from "../../media/priority.ts"
 import { Ticker } from "../../media/ticker.ts"
@@ -65,7 +66,7 @@ async function obey(plane: MediaPlane, ticker: Ticker, order: ServerOrder): Prom
             }
             return {}
         case "measure":
-            await pause(settleMs)
+            await wait(settleMs)
             ticker.resetStatistics()
             return measure(plane, order.seconds)
     }
@@ -76,7 +77,7 @@ async function measure(plane: MediaPlane, seconds: number): Promise<ServerReport
     const queuedBeforeMs = queuedMs()
     const cpu = process.cpuUsage()
     const fromMs = performance.now()
-    await pause(seconds * 1000)
+    await wait(seconds * 1000)
     const wallMs = performance.now() - fromMs
     const { user, system } = process.cpuUsage(cpu)
     const after = count(plane)
@@ -109,8 +110,4 @@ function count(plane: MediaPlane) {
     const sent = legs.reduce((sum, leg) => sum + leg.sent, 0)
     const lost = legs.reduce((sum, leg) => sum + leg.lost, 0)
     return { sent, lost, accepted: datagrams.accepted, ticks: ticks.done }
-}
-
-function pause(ms: number): Promise<void> {
-    return new Promise(resolve => setTimeout(resolve, ms))
 }

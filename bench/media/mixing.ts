@@ -4,6 +4,7 @@
  * Owns the scenarios. The number is told from the processor time that a participant takes at about the load of 70 %; how late
  * ticks are is measured at the same time, on the plane's own ticker.
  */
+import { setTimeout as wait } from "node:timers/promises"
 import type { CodecName } from "../../media/codec.ts"
 import { serverIp } from "./addresses.ts"
 import type { EndpointsOrder, EndpointsReport } from "./endpoints.ts"
@@ -83,7 +84,7 @@ async function measure(scenario: Scenario, participants: number): Promise<Result
         const { ports } = await ask<{ ports: number[] }>(endpoints, start)
         await ask(endpoints, { type: "speak", ip: serverIp, ports: [port] } satisfies EndpointsOrder)
         // Engines run already when they join a session: how these begin is not what a jitter buffer should hold against them.
-        await new Promise(resolve => setTimeout(resolve, warmUpMs))
+        await wait(warmUpMs)
         await ask(server, { type: "join", ...order, ports } satisfies ServerOrder)
         const report = await ask<ServerReport>(server, { type: "measure", seconds } satisfies ServerOrder)
         const { received } = await ask<EndpointsReport>(endpoints, { type: "stop" } satisfies EndpointsOrder)
