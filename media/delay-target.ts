@@ -17,6 +17,9 @@ const eventMs = 10
 export class DelayTarget {
     private readonly lateness = new Float64Array(bins)
     private total = 0
+    /** The highest bin with more than the late share in it and above it, and how much that is: they move by little with each packet. */
+    private quantileBin = 0
+    private fromQuantile = 0
     private windowStartMs = 0
     private windowMinMs = Infinity
     private previousMinMs = Infinity
@@ -32,6 +35,8 @@ export class DelayTarget {
 
     reset(): void {
         this.lateness.fill(0)
+        this.quantileBin = 0
+        this.fromQuantile = 0
         this.total = 0
         this.windowMinMs = Infinity
         this.previousMinMs = Infinity
@@ -56,11 +61,10 @@ export class DelayTarget {
             this.lastLateMs = nowMs
             if (isSame) return
         }
-        if (this.total >= forgetAfter) {
-            for (let i = 0; i < bins; i++) this.lateness[i]! /= 2
-            this.total /= 2
-        }
-        this.lateness[Math.min(bins - 1, Math.floor(latenessMs))]! += 1
+        if (this.total >= forgetAfter) this.halve()
+        const bin = Math.min(bins - 1, Math.floor(latenessMs))
+        this.lateness[bin]! += 1
+        if (bin >= this.quantileBin) this.fromQuantile++
         this.total++
         this.quantileMs = this.findQuantile()
     }
@@ -70,12 +74,23 @@ export class DelayTarget {
         return Math.min(this.maxMs, Math.max(this.floorMs, this.quantileMs))
     }
 
-    private findQuantile(): number {
-        let above = Math.max(lateMin, this.total * lateShare)
+    private halve(): void {
+        const { lateness } = this
+        let above = 0
         for (let bin = bins - 1; bin >= 0; bin--) {
-            above -= this.lateness[bin]!
-            if (above < 0) return bin + 1
+            lateness[bin]! /= 2
+            if (bin >= this.quantileBin) above += lateness[bin]!
         }
-        return 0
+        this.total /= 2
+        this.fromQuantile = above
+    }
+
+    private findQuantile(): number {
+        const { lateness } = this
+        const most = Math.max(lateMin, this.total * lateShare)
+        while (this.fromQuantile <= most && this.quantileBin > 0) this.fromQuantile += lateness[--this.quantileBin]!
+        while (this.fromQuantile - lateness[this.quantileBin]! > most)
+            this.fromQuantile -= lateness[this.quantileBin++]!
+        return this.fromQuantile > most ? this.quantileBin + 1 : 0
     }
 }
