@@ -7,13 +7,17 @@
 
 const slots = 128
 const cellStep = 64
+/** What is known of the packet in a slot lies together, in a line of the processor's cache: numbers from these places on. */
+const fields = 8
+const sequenceAt = 0
+const startAt = 1
+const samplesAt = 2
+const bytesAt = 3
+const cellAt = 4
 
 export class PacketStore {
-    private readonly sequences = new Float64Array(slots).fill(-1)
-    private readonly startOf = new Float64Array(slots)
-    private readonly samplesOf = new Int32Array(slots)
-    private readonly bytesOf = new Int32Array(slots)
-    private readonly cellOf = new Int32Array(slots)
+    /** A sequence number of -1: nothing is in the slot. */
+    private readonly known = new Float64Array(slots * fields).fill(-1)
     private readonly cells: Uint8Array[] = []
     private readonly free: number[] = []
     private lowest = 0
@@ -25,7 +29,9 @@ export class PacketStore {
         if (this.count > 0 && sequence <= this.newest - slots) return false
         this.forget(sequence - slots)
         const slot = sequence % slots
-        if (this.sequences[slot]! >= 0) this.drop(slot)
+        const { known } = this
+        const at = slot * fields
+        if (known[at + sequenceAt]! >= 0) this.drop(slot)
         const index = this.free.pop() ?? this.cells.length
         let cell = this.cells[index]
         if (!cell || cell.length < bytes) {
@@ -33,11 +39,11 @@ export class PacketStore {
             this.cells[index] = cell
         }
         for (let i = 0; i < bytes; i++) cell[i] = packet[offset + i]!
-        this.sequences[slot] = sequence
-        this.startOf[slot] = start
-        this.samplesOf[slot] = samples
-        this.bytesOf[slot] = bytes
-        this.cellOf[slot] = index
+        known[at + sequenceAt] = sequence
+        known[at + startAt] = start
+        known[at + samplesAt] = samples
+        known[at + bytesAt] = bytes
+        known[at + cellAt] = index
         if (this.count === 0 || sequence < this.lowest) this.lowest = sequence
         if (this.count === 0 || sequence > this.newest) this.newest = sequence
         this.count++
@@ -47,34 +53,34 @@ export class PacketStore {
     /** The slot of the first packet in order; -1 when none waits. */
     first(): number {
         if (this.count === 0) return -1
-        while (this.sequences[this.lowest % slots] !== this.lowest) this.lowest++
+        while (this.known[(this.lowest % slots) * fields + sequenceAt] !== this.lowest) this.lowest++
         return this.lowest % slots
     }
 
     start(slot: number): number {
-        return this.startOf[slot]!
+        return this.known[slot * fields + startAt]!
     }
 
     samples(slot: number): number {
-        return this.samplesOf[slot]!
+        return this.known[slot * fields + samplesAt]!
     }
 
     sequence(slot: number): number {
-        return this.sequences[slot]!
+        return this.known[slot * fields + sequenceAt]!
     }
 
     bytes(slot: number): number {
-        return this.bytesOf[slot]!
+        return this.known[slot * fields + bytesAt]!
     }
 
     /** Holds the payload from 0 on; good until the slot is dropped. */
     payload(slot: number): Uint8Array {
-        return this.cells[this.cellOf[slot]!]!
+        return this.cells[this.known[slot * fields + cellAt]!]!
     }
 
     drop(slot: number): void {
-        this.sequences[slot] = -1
-        this.free.push(this.cellOf[slot]!)
+        this.known[slot * fields + sequenceAt] = -1
+        this.free.push(this.known[slot * fields + cellAt]!)
         this.count--
     }
 
@@ -82,10 +88,10 @@ export class PacketStore {
     private forget(last: number): void {
         if (this.count === 0) return
         for (let sequence = this.lowest; sequence <= Math.min(last, this.newest); sequence++)
-            if (this.sequences[sequence % slots] === sequence) this.drop(sequence % slots)
+            if (this.known[(sequence % slots) * fields + sequenceAt] === sequence) this.drop(sequence % slots)
     }
 
     clear(): void {
-        for (let slot = 0; slot < slots; slot++) if (this.sequences[slot]! >= 0) this.drop(slot)
+        for (let slot = 0; slot < slots; slot++) if (this.known[slot * fields + sequenceAt]! >= 0) this.drop(slot)
     }
 }

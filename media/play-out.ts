@@ -123,7 +123,8 @@ export class PlayOut {
         if (this.playing) while (this.tail - this.head < count) this.extend(holdsBack)
         else while (this.tail - this.head < count) this.conceal(count, false)
         const { sound, head } = this
-        samples.set(sound.subarray(head, head + count))
+        // A view of it would be one more object for each pull.
+        for (let i = 0; i < count; i++) samples[i] = sound[head + i]!
         this.head += count
         if (this.head > 2 * pastSamples) this.compact()
     }
@@ -195,9 +196,11 @@ export class PlayOut {
     }
 
     private isQuiet(from: number, count: number): boolean {
+        const { sound } = this
+        const most = quietPower * count
         let sum = 0
-        for (let i = from; i < from + count; i++) sum += this.sound[i]! * this.sound[i]!
-        return sum < quietPower * count
+        for (let i = from; i < from + count && sum < most; i++) sum += sound[i]! * sound[i]!
+        return sum < most
     }
 
     /** Makes the decoded sound longer: by the next packet, by what stands for a missing one, or by silence. */
