@@ -62,9 +62,11 @@ function openEcb(key: Uint8Array): Cipher {
 }
 
 /** A stream that goes on gets the key stream of so many packets at once: a call costs more than what it computes. */
-const packetsAhead = 8
+const packetsAhead = 16
 const counters = Buffer.alloc(packetsAhead * blocksMost * 16)
 const counterView = new DataView(counters.buffer, counters.byteOffset, counters.length)
+/** The first so many blocks of them. */
+const countersOf: (Buffer | undefined)[] = []
 const noStream = Buffer.alloc(0)
 
 /** Encryption and authentication of one direction for RTP, or for RTCP. */
@@ -100,7 +102,8 @@ class Transform {
         const isKnown = ssrc === this.ssrc && index >= this.first && index < this.first + this.count
         if (!isKnown || blocks > this.blocks) this.advance(ssrc, index, blocks)
         const { stream } = this
-        const at = (index - this.first) * this.blocks * 16 - from
+        // Whole and small, though an index has 48 bits: the loop must not count in floating point.
+        const at = ((index - this.first) * this.blocks * 16 - from) | 0
         for (let i = from; i < to; i++) packet[i]! ^= stream[at + i]!
     }
 
@@ -125,7 +128,12 @@ class Transform {
                 counterView.setUint32(at + 12, word3 ^ block)
             }
         }
-        this.stream = this.cipher.update(counters.subarray(0, at))
+        let counted = countersOf[at >> 4]
+        if (!counted) {
+            counted = counters.subarray(0, at)
+            countersOf[at >> 4] = counted
+        }
+        this.stream = this.cipher.update(counted)
     }
 
     /** Writes the tag of the first `bytes` to `at`. */
