@@ -1,5 +1,5 @@
 /**
- * UDP behind one small interface, so that a batching addon may take dgram's place later without its users knowing.
+ * UDP behind one small interface, and Node's dgram behind that; `batch-udp/` is the other one.
  *
  * Owns the socket and its counters. Never parses, never throws on a datagram or a failed send: sends are counted, as UDP may
  * lose them anyway.
@@ -8,24 +8,35 @@
 import { createSocket, type Socket } from "node:dgram"
 import { failure, type Outcome, success } from "./outcome.ts"
 
+/** The datagram may be written into, and is the handler's only until it returns. */
 export type DatagramHandler = (datagram: Buffer, ip: string, port: number) => void
 
 export interface UdpIo {
     readonly ip: string
     readonly port: number
     sendFailures: number
-    /** Sends `packet`; it may be written again as soon as the event loop has turned. */
-    send(packet: Uint8Array, ip: string, port: number): void
+    /** `packet` may be written again at once. False: not sent, as `mayDrop` and the system takes no more now, or it is closed. */
+    send(packet: Uint8Array, ip: string, port: number, mayDrop?: boolean): boolean
     close(): Promise<void>
 }
 
 export type UdpRefusal = "address-in-use" | "address-unavailable"
 
 /** Room for a stall of the process: about 1 000 packets of a socket's default is too little for a routing server. */
-const receiveBufferBytes = 2 * 1024 * 1024
+export const receiveBufferBytes = 4 * 1024 * 1024
+/** What waits for the system is old before it leaves: what may be dropped is not added beyond this. */
+const queuedMost = 256
 
-/** Opens a UDP socket on `ip`:`port` (0: any) and hands every datagram to `onDatagram`. */
-export function openUdp(ip: string, port: number, onDatagram: DatagramHandler): Promise<Outcome<UdpIo, UdpRefusal>> {
+/**
+ * Opens a UDP socket on `ip`:`port` (0: any) and hands every datagram to `onDatagram`. `isPressing`: what comes is passed on, and
+ * is not to wait for more of it; with dgram it never does.
+ */
+export function openUdp(
+    ip: string,
+    port: number,
+    onDatagram: DatagramHandler,
+    _isPressing?: boolean,
+): Promise<Outcome<UdpIo, UdpRefusal>> {
     const socket = createSocket({
         type: "udp4",
         // Addresses are numeric already: skipping the resolver saves a turn of the event loop for every packet.
@@ -34,7 +45,7 @@ export function openUdp(ip: string, port: number, onDatagram: DatagramHandler): 
     return new Promise(resolve => {
         socket.once("error", (error: NodeJS.ErrnoException) => {
             socket.close()
-            resolve(bindFailure(error, ip, port))
+            resolve(bindFailure(error.code ?? error.message, ip, port))
         })
         socket.bind({ address: ip, port, exclusive: true }, () => {
             socket.removeAllListeners("error")
@@ -67,13 +78,18 @@ class DgramIo implements UdpIo {
         readonly port: number,
     ) {}
 
-    send(packet: Uint8Array, ip: string, port: number): void {
-        if (!this.open) return
+    send(packet: Uint8Array, ip: string, port: number, mayDrop = false): boolean {
+        if (!this.open) return false
+        const queued = this.socket.getSendQueueCount()
+        if (mayDrop && queued > queuedMost) return false
         try {
-            this.socket.send(packet, port, ip, this.onSent)
+            // The system takes it at once, but where others wait. To hear of a failure costs a turn of the microtask queue for each
+            // packet: too much for what may be dropped.
+            this.socket.send(queued > 0 ? Uint8Array.from(packet) : packet, port, ip, mayDrop ? undefined : this.onSent)
         } catch {
             this.sendFailures++
         }
+        return true
     }
 
     close(): Promise<void> {
@@ -83,12 +99,9 @@ class DgramIo implements UdpIo {
     }
 }
 
-function bindFailure(error: NodeJS.ErrnoException, ip: string, port: number) {
-    if (error.code === "EADDRINUSE")
+/** `code`: of the system, such as EADDRINUSE. */
+export function bindFailure(code: string, ip: string, port: number) {
+    if (code === "EADDRINUSE")
         return failure("address-in-use", `UDP ${ip}:${port} is used by another process`, "operator")
-    return failure(
-        "address-unavailable",
-        `cannot listen on UDP ${ip}:${port}: ${error.code ?? error.message}`,
-        "operator",
-    )
+    return failure("address-unavailable", `cannot listen on UDP ${ip}:${port}: ${code}`, "operator")
 }

@@ -10,7 +10,7 @@ import { opusPayloadType, opusSettings } from "../../media/opus.ts"
 import { endpointsIp } from "./addresses.ts"
 import type { EndpointsOrder, EndpointsReport } from "./endpoints.ts"
 import { findJanus, type JanusFiles, type JanusRoom, JanusServer, janusIp } from "./janus-server.ts"
-import { mixingFigure } from "./mixing.ts"
+import { mixingFigure, type Setting } from "./mixing.ts"
 import { ask, startProcess } from "./processes.ts"
 import { atWantedLoad, type Loaded, participantsOfCore } from "./wanted-load.ts"
 
@@ -26,11 +26,7 @@ const packetsPerSecond = 50
 /** Everybody talks: where less of what comes back is sound, the mixer did not do what is measured. */
 const soundingMin = 0.9
 
-/** `known`: what was measured of ours before in the same run. */
-export async function janusFigures(
-    progress: (text: string) => void,
-    known: Record<string, number>,
-): Promise<Record<string, number>> {
+export async function janusFigures({ progress, udp, known }: Setting): Promise<Record<string, number>> {
     const janus = findJanus()
     if (!janus.ok) {
         progress(`Janus AudioBridge left out: ${janus.why}`)
@@ -39,7 +35,7 @@ export async function janusFigures(
     const figures: Record<string, number> = {}
     for (const { figure, ours, codec, firstGuess } of scenarios) {
         if (known[ours] === undefined) {
-            const own = await mixingFigure(ours, progress)
+            const own = await mixingFigure(ours, progress, udp)
             for (const name of [ours, `${ours}Us`]) figures[name] = own[name]
         }
         // Nothing is lost on the way, and our endpoints say so: neither of the two puts repair into its packets.

@@ -4,7 +4,9 @@
  */
 import { readFileSync } from "node:fs"
 import { setTimeout as wait } from "node:timers/promises"
+import { BatchLoop } from "../../media/batch-udp/loop.ts"
 import type { CodecName } from "../../media/codec.ts"
+import { systemHost } from "../../media/host.ts"
 import { raisePriority } from "../../media/priority.ts"
 import { Ticker } from "../../media/ticker.ts"
 import { tickMs } from "../../servers/routing/media/channel.ts"
@@ -12,9 +14,12 @@ import { MediaPlane } from "../../servers/routing/media/plane.ts"
 import { endpointsIp, keysOf, serverIp } from "./addresses.ts"
 
 export type ServerOrder =
-    | { type: "start" }
+    | { type: "start"; udp: Udp }
     | { type: "join"; codec: CodecName; participants: number; roomSize: number; ports: number[] }
     | { type: "measure"; seconds: number }
+
+/** How datagrams cross into the system. */
+export type Udp = "batch" | "dgram"
 
 export interface ServerReport {
     cpuUs: number
@@ -36,15 +41,29 @@ const settleMs = 8000
 
 if (process.send) {
     raisePriority()
-    const ticker = new Ticker(tickMs)
-    const plane = new MediaPlane({ ip: serverIp, port: 0, loadPercent: () => 0, sendOnLink: () => {} }, ticker)
+    let started: Started | undefined
     process.on("disconnect", () => process.exit(0))
     process.on("message", async (order: ServerOrder) => {
-        process.send?.(await obey(plane, ticker, order))
+        if (order.type === "start") started = start(order.udp)
+        if (started) process.send?.(await obey(started, order))
     })
 }
 
-async function obey(plane: MediaPlane, ticker: Ticker, order: ServerOrder): Promise<unknown> {
+interface Started {
+    plane: MediaPlane
+    ticker: Ticker
+}
+
+/** As in a routing server's thread of data. */
+function start(udp: Udp): Started {
+    const host = udp === "batch" ? BatchLoop.open() : systemHost
+    if (!host) throw new Error("this system cannot take many datagrams at once: --udp dgram")
+    const ticker = new Ticker(tickMs, host.clock)
+    const plane = new MediaPlane({ ip: serverIp, port: 0, host, loadPercent: () => 0, sendOnLink: () => {} }, ticker)
+    return { plane, ticker }
+}
+
+async function obey({ plane, ticker }: Started, order: ServerOrder): Promise<unknown> {
     switch (order.type) {
         case "start": {
             const started = await plane.start()

@@ -8,9 +8,17 @@ import { setTimeout as wait } from "node:timers/promises"
 import type { CodecName } from "../../media/codec.ts"
 import { serverIp } from "./addresses.ts"
 import type { EndpointsOrder, EndpointsReport } from "./endpoints.ts"
-import type { ServerOrder, ServerReport } from "./mixing-server.ts"
+import type { ServerOrder, ServerReport, Udp } from "./mixing-server.ts"
 import { ask, startProcess } from "./processes.ts"
 import { atWantedLoad, type Loaded, participantsOfCore } from "./wanted-load.ts"
+
+/** What a part of the bench is told. */
+export interface Setting {
+    progress(text: string): void
+    udp: Udp
+    /** Figures of the parts before it. */
+    known: Record<string, number>
+}
 
 export interface Scenario {
     figure: "pcmuParticipants" | "opusParticipants" | "listeners3Talkers"
@@ -31,10 +39,10 @@ const scenarios: Scenario[] = [
 const seconds = 16
 const warmUpMs = 2000
 
-export async function mixingFigures(progress: (text: string) => void): Promise<Record<string, number>> {
+export async function mixingFigures({ progress, udp }: Setting): Promise<Record<string, number>> {
     const figures: Record<string, number> = {}
     for (const { figure } of scenarios) {
-        const { tickLateP99Ms, ...own } = await mixingFigure(figure, progress)
+        const { tickLateP99Ms, ...own } = await mixingFigure(figure, progress, udp)
         Object.assign(figures, own)
         figures.tickLateP99Ms = Math.max(figures.tickLateP99Ms ?? 0, tickLateP99Ms)
     }
@@ -45,9 +53,12 @@ export async function mixingFigures(progress: (text: string) => void): Promise<R
 export async function mixingFigure(
     figure: Scenario["figure"],
     progress: (text: string) => void,
+    udp: Udp,
 ): Promise<Record<string, number>> {
     const scenario = scenarios.find(scenario => scenario.figure === figure)!
-    const { participants, result } = await atWantedLoad(figure, scenario.firstGuess, count => measure(scenario, count))
+    const { participants, result } = await atWantedLoad(figure, scenario.firstGuess, count =>
+        measure(scenario, count, udp),
+    )
     const ofCore = participantsOfCore(participants, result)
     progress(
         `${figure}: ${ofCore} at 70 % of a core; measured ${participants} at ${(result.load * 100).toFixed(0)} %, ` +
@@ -72,14 +83,14 @@ interface Result extends Loaded {
 }
 
 /** Each run in fresh processes: their tickers count from the beginning, and nothing is left of the run before. */
-async function measure(scenario: Scenario, participants: number): Promise<Result> {
+async function measure(scenario: Scenario, participants: number, udp: Udp): Promise<Result> {
     const { codec, talkers } = scenario
     const roomSize = scenario.roomSize === 0 ? participants : scenario.roomSize
     const order = { codec, participants, roomSize, talkers }
     const server = startProcess("mixing-server.ts")
     const endpoints = startProcess("endpoints.ts", 1)
     try {
-        const { port } = await ask<{ port: number }>(server, { type: "start" } satisfies ServerOrder)
+        const { port } = await ask<{ port: number }>(server, { type: "start", udp } satisfies ServerOrder)
         const start: EndpointsOrder = { type: "start", ...order, isPlain: false, sleeps: true }
         const { ports } = await ask<{ ports: number[] }>(endpoints, start)
         await ask(endpoints, { type: "speak", ip: serverIp, ports: [port] } satisfies EndpointsOrder)

@@ -1,7 +1,7 @@
 /**
  * A transit server and nothing else: the links and the data plane of a routing server, with one session that passes through.
  *
- *     transit-server.ts {"ip", "peers": LinkPeer[], "branches": TransitBranch[]}
+ *     transit-server.ts {"ip", "peers": LinkPeer[], "branches": TransitBranch[], "udp"?: "dgram"}
  */
 
 import { raisePriority } from "../../media/priority.ts"
@@ -15,14 +15,15 @@ interface Plan {
     ip: string
     peers: LinkPeer[]
     branches: TransitBranch[]
+    udp?: "dgram"
 }
 
 raisePriority()
-const { ip, peers, branches } = JSON.parse(process.argv[2]) as Plan
+const { ip, peers, branches, udp } = JSON.parse(process.argv[2]) as Plan
 // The larger identifier waits to be dialled.
 const id = "rs-z"
 const identity = createIdentity(id, Date.now())
-const data = new ThreadData({ ip, mediaPort: 0, bootId: 1, helloMs: linkLimits.helloIntervalMs })
+const data = new ThreadData({ ip, mediaPort: 0, bootId: 1, helloMs: linkLimits.helloIntervalMs, udp })
 void data.failed.then(what => {
     process.stderr.write(`${what}\n`)
     process.exit(1)

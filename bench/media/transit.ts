@@ -19,12 +19,16 @@ import { dial, type LinkPeer, type Meeting } from "../../servers/routing/link/me
 import { freeUdpPort, loopbackAddress } from "../../test/support/addresses.ts"
 import { type Child, startChild } from "../../test/support/child.ts"
 import { eventually } from "../../test/support/deadline.ts"
+import type { Setting } from "./mixing.ts"
+import type { Udp } from "./mixing-server.ts"
 
 const lossMost = 0.001
 const runMs = 1000
 const rounds = 3
 const delayPps = 20_000
 const delayMs = 5000
+/** Before it: what runs often is compiled. */
+const warmUpMs = 2000
 const firstPps = 20_000
 const labelIn = 101
 const labelOut = 33
@@ -49,7 +53,7 @@ interface Bed {
     stop(): Promise<void>
 }
 
-export async function measureTransit(progress: (text: string) => void): Promise<Record<string, number>> {
+export async function measureTransit({ progress, udp }: Setting): Promise<Record<string, number>> {
     if (availableParallelism() < 2) throw new Error("two processor cores are needed: one forwards, the other drives")
     for (const tool of ["gcc", "taskset"])
         if (spawnSync(tool, ["--version"]).status !== 0)
@@ -62,7 +66,8 @@ export async function measureTransit(progress: (text: string) => void): Promise<
         const [nodePps, cPps, ratios, p99s, p50s]: number[][] = [[], [], [], [], []]
         for (let round = 1; round <= rounds; round++) {
             // New ones each round: a link that an overload has cut stays down in its round only.
-            const { p50Ms, p99Ms, ours } = await withBed(nodeBed(program), async node => {
+            const { p50Ms, p99Ms, ours } = await withBed(nodeBed(program, udp), async node => {
+                await node.run(delayPps, warmUpMs)
                 return { ...(await node.run(delayPps, delayMs)), ours: await mostPps(node, progress) }
             })
             const theirs = await withBed(cBed(program), c => mostPps(c, progress))
@@ -123,7 +128,7 @@ async function mostPps(bed: Bed, progress: (text: string) => void): Promise<numb
 }
 
 /** Our transit server between two played neighbours. */
-async function nodeBed(program: string): Promise<Bed> {
+async function nodeBed(program: string, udp: Udp): Promise<Bed> {
     const serverIp = loopbackAddress()
     const ends = await Promise.all(
         ["rs-a", "rs-c"].map(async rs => {
@@ -139,7 +144,7 @@ async function nodeBed(program: string): Promise<Bed> {
         { peer: "rs-a", labelIn, labelOut: 11 },
         { peer: "rs-c", labelIn: 103, labelOut },
     ]
-    const plan = JSON.stringify({ ip: serverIp, peers, branches })
+    const plan = JSON.stringify({ ip: serverIp, peers, branches, udp: udp === "dgram" ? udp : undefined })
     const server = await startChild(...onCore(0, process.execPath, "--import", "tsx", serverScript, plan), {
         ...{ readyMs: 60_000, stdin: "pipe" },
     })

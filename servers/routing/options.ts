@@ -29,6 +29,7 @@ export interface RoutingServerOptions {
     controlPort?: number
     /** The network to emulate from the start. */
     underlay?: UnderlayPlan
+    udp?: "dgram"
     helloMs?: number
     capacityKbps?: number
     place?: Place
@@ -52,6 +53,7 @@ export const usage = `A routing server of Parley: parley serve routing --id ID -
   --tags A,B          words that the neighbour policy speaks of
   --risk A,B          what it fails together with: ducts, buildings, carriers
   --area NAME         where it belongs to
+  --udp dgram         read and send datagrams one by one, with Node alone (default: many in a call, on Linux)
   --underlay FILE     a network to emulate: {"seed": 1, "paths": {"rs-b": {"delayMs": 20, "loss": 0.01}}}
 `
 
@@ -65,6 +67,7 @@ const flags = {
     "dsp-units": { type: "string", default: "64" },
     state: { type: "string" },
     "control-port": { type: "string" },
+    udp: { type: "string" },
     underlay: { type: "string" },
     "hello-ms": { type: "string" },
     "capacity-kbps": { type: "string" },
@@ -103,11 +106,13 @@ export function parseOptions(words: string[]): OptionsResult {
     if (controlPort && controlPort === linkPort) return wrong("--control-port and --link-port must differ")
     const underlay = readUnderlay(values.underlay)
     if (!underlay.ok) return underlay
+    const udp = values.udp === "dgram" ? values.udp : undefined
+    if (udp !== values.udp) return wrong(`--udp ${values.udp}: only "dgram" can be asked for`)
     const ports = { linkPort, mediaPort, controlPort }
     const options = { id, secret: secret.secret, ip, ...ports, broker, dspUnits, state: values.state! }
     const links = readLinks(values)
     if (!links.ok) return links
-    return { ok: true, options: { ...options, ...links.links, underlay: underlay.plan } }
+    return { ok: true, options: { ...options, ...links.links, underlay: underlay.plan, udp } }
 }
 
 type LinkOptions = Pick<RoutingServerOptions, "helloMs" | "capacityKbps" | "place">

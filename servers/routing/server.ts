@@ -53,6 +53,8 @@ export interface ServerParts {
     randomSeed: number
     /** Where media and transit run: in a thread of their own, or in the caller's, which tests may look into. */
     dataPlane?: "thread" | "local"
+    /** Node's dgram, though the system could take many datagrams at once. */
+    udp?: "dgram"
     /** The network to emulate from the start. */
     underlay?: UnderlayPlan
     /** Between hellos on links. */
@@ -119,7 +121,7 @@ export class RoutingServer {
         const { id, ip, boot: bootId, identity, linkPort, mediaPort, log } = parts
         this.underlay = new Underlay(parts.underlay)
         const { helloMs = linkLimits.helloIntervalMs, underlay } = parts
-        const options = { ip, mediaPort, bootId, helloMs, underlay }
+        const options = { ip, mediaPort, bootId, helloMs, underlay, udp: parts.udp }
         this.data = parts.dataPlane === "thread" ? new ThreadData(options) : new LocalData(options, this.underlay)
         this.#hearData()
         this.links = new LinkSet({

@@ -54,6 +54,7 @@ export class Path {
 
 export class VirtualMedia implements MediaHost {
     readonly agenda = new Agenda()
+    readonly datagramsPerTurn = Number.POSITIVE_INFINITY
     /** Of each address, both ways; perfect where there is none. */
     readonly ways = new Map<string, Way>()
     readonly clock: TickerClock = {
@@ -84,6 +85,7 @@ export class VirtualMedia implements MediaHost {
                 const copy = Buffer.from(packet)
                 const deliver = () => this.sockets.get(placeOf(toIp, toPort))?.(copy, ip, port)
                 this.pathBetween(ip, toIp, isRtcp(copy)).pass(deliver)
+                return true
             },
             close: async () => void this.sockets.delete(placeOf(ip, port)),
         }

@@ -15,10 +15,10 @@ after(async () => {
 })
 
 /** Links whose datagrams are a thread's, or this thread's. */
-async function start(id: string, inThread: boolean) {
+async function start(id: string, inThread: boolean, udp?: "dgram") {
     const ip = loopbackAddress()
     const identity = createIdentity(id, Date.UTC(2026, 0, 1))
-    const data = inThread ? new ThreadData({ ip, mediaPort: 0, bootId: 1, helloMs: 100 }) : undefined
+    const data = inThread ? new ThreadData({ ip, mediaPort: 0, bootId: 1, helloMs: 100, udp }) : undefined
     const links = new LinkSet({ id, ip, port: 0, bootId: 1, identity, data })
     closing.push(async () => {
         await links.close()
@@ -102,33 +102,35 @@ describe("a data plane in a thread of its own", () => {
         )
     })
 
-    test("[claim 4] forwards by label without control", async () => {
-        const [a, c] = [await start("rs-a", false), await start("rs-c", false)]
-        const b = await start("rs-b", true)
-        await joined([a, b], [b, c])
-        b.data.post({
-            ...{ type: "transit", sid: "s" },
-            branches: [
-                { peer: "rs-a", labelIn: 1, labelOut: 11 },
-                { peer: "rs-c", labelIn: 3, labelOut: 33 },
-            ],
+    for (const udp of [undefined, "dgram"] as const)
+        test(`[claim 4] forwards by label without control, ${udp ?? "with many datagrams in a call where the system can"}`, async () => {
+            const [a, c] = [await start("rs-a", false), await start("rs-c", false)]
+            const b = await start("rs-b", true, udp)
+            await joined([a, b], [b, c])
+            b.data.post({
+                ...{ type: "transit", sid: "s" },
+                branches: [
+                    { peer: "rs-a", labelIn: 1, labelOut: 11 },
+                    { peer: "rs-c", labelIn: 3, labelOut: 33 },
+                ],
+            })
+            await b.data.statistics()
+            const arrived = next<[string, number, Buffer]>(c.links, "media")
+            assert.ok(a.links.sendMedia("rs-b", 1, Buffer.from("unread")))
+            const [from, label, packet] = await arrived
+            assert.deepEqual([from, label, packet.toString()], ["rs-b", 33, "unread"])
+            const { transit, transitEntries, media, udp: used } = await b.data.statistics()
+            assert.equal(used, udp ?? (process.platform === "linux" ? "batch" : "dgram"))
+            assert.deepEqual(transit, { packets: 1, copies: 1, notSent: 0 })
+            assert.deepEqual(
+                transitEntries.map(({ from, labelIn, packets }) => [from, labelIn, packets]),
+                [
+                    ["rs-a", 1, 1],
+                    ["rs-c", 3, 0],
+                ],
+            )
+            assert.equal(media.dspUnitsUsed, 0)
         })
-        await b.data.statistics()
-        const arrived = next<[string, number, Buffer]>(c.links, "media")
-        assert.ok(a.links.sendMedia("rs-b", 1, Buffer.from("unread")))
-        const [from, label, packet] = await arrived
-        assert.deepEqual([from, label, packet.toString()], ["rs-b", 33, "unread"])
-        const { transit, transitEntries, media } = await b.data.statistics()
-        assert.deepEqual(transit, { packets: 1, copies: 1, notSent: 0 })
-        assert.deepEqual(
-            transitEntries.map(({ from, labelIn, packets }) => [from, labelIn, packets]),
-            [
-                ["rs-a", 1, 1],
-                ["rs-c", 3, 0],
-            ],
-        )
-        assert.equal(media.dspUnitsUsed, 0)
-    })
 
     test("says so when it fails, and why", async () => {
         const data = new ThreadData({ ip: loopbackAddress(), mediaPort: 0, bootId: 1, helloMs: 100 })

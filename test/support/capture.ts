@@ -12,6 +12,8 @@ import { within } from "./deadline.ts"
 export interface CapturedDatagram {
     from: string
     to: string
+    /** Differentiated services code point (RFC 2474). */
+    dscp: number
     payload: Buffer
 }
 
@@ -71,7 +73,7 @@ function read(file: Buffer): CapturedDatagram[] {
         const address = (offset: number) => [...ip.subarray(offset, offset + 4)].join(".")
         const udp = ip.subarray((ip[0] & 15) * 4)
         const payload = udp.subarray(udpHeaderBytes, udp.readUInt16BE(4))
-        datagrams.push({ from: address(12), to: address(16), payload })
+        datagrams.push({ from: address(12), to: address(16), dscp: ip[1] >> 2, payload })
     }
     return datagrams
 }

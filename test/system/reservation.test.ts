@@ -181,6 +181,8 @@ test("[claim 4] on the links of a transit server payloads leave as they came, ar
     await eventually(() => capture.datagrams().filter(isMedia).length >= 200, "a second of sound both ways")
     a.isLoud = d.isLoud = false
     const media = (await capture.stop()).filter(isMedia)
+    const marks = new Set(media.map(({ dscp }) => dscp))
+    assert.deepEqual([...marks], [46], "routers on the way are told that it is sound (EF)")
     // Behind the label, before the tag.
     const contents = (from: string, to: string) =>
         media

@@ -23,10 +23,10 @@ export function mediaRoutes(app: App, server: RoutingServer): void {
 
 async function mediaOf(server: RoutingServer, sid: string | undefined): Promise<schemas.Media> {
     const isAsked = (one: { session: string }) => sid === undefined || one.session === sid
-    const { media, transitEntries, counters, stray, recordings, heapBytes } = await server.statistics()
+    const { media, transitEntries, counters, stray, recordings, udp, heapBytes } = await server.statistics()
     const { legs, links, dspUnitsUsed, datagrams, ticks, sessions } = media
     return {
-        ...{ sessions, dspUnitsUsed, datagrams, ticks, heapBytes },
+        ...{ sessions, dspUnitsUsed, datagrams, ticks, udp, heapBytes },
         legs: legs.filter(isAsked),
         links: links.filter(isAsked),
         transit: transitEntries

@@ -261,6 +261,9 @@ export const Media = Type.Object({
     strayDatagrams: Type.Integer({ minimum: 0, description: "On the link port, of no link" }),
     datagrams: counts,
     ticks: counts,
+    udp: Type.Union([Type.Literal("batch"), Type.Literal("dgram")], {
+        description: "Whether datagrams cross into the system many at a time or one by one",
+    }),
     heapBytes: Type.Integer({ minimum: 0, description: "Of the data plane's thread" }),
 })
 

@@ -3,11 +3,9 @@
  * newest of it is lost in the system. A share of what is read, the oldest, is dropped unread, which costs half of what
  * forwarding does; the share grows while the socket is never empty and shrinks when it is, so that it settles at what has to go.
  *
- * Owns the verdict. Node reads at most 32 datagrams from a socket in a turn of its loop: fewer mean that nothing waits.
+ * Owns the verdict. So many datagrams at most are read from a socket in a turn of the loop: fewer mean that nothing waits.
  */
 
-/** libuv's limit for one turn. */
-export const datagramsPerTurn = 32
 /** The socket was never empty for so long: what is read now has waited for about as long. */
 const behindMs = 30
 /** The share is looked at so often while the socket is full, or empty. */
@@ -18,7 +16,7 @@ const decline = 1 / 64
 const stalledMs = 200
 /** How often an idle loop looks at the clock. */
 const beatMs = 20
-/** What asks to be caught up waits for no more turns than these: 16 000 datagrams. */
+/** What asks to be caught up waits for no more turns than these: 16 000 datagrams and more. */
 const turnsMost = 512
 
 export class Backlog {
@@ -34,6 +32,8 @@ export class Backlog {
     #fullSinceMs: number | undefined
     #waiting: { turns: number; act: () => void }[] = []
     #beat: NodeJS.Timeout | undefined
+
+    constructor(private readonly datagramsPerTurn: number) {}
 
     start(): void {
         this.#lastTurnMs = performance.now()
@@ -76,7 +76,7 @@ export class Backlog {
     }
 
     readonly #turned = () => {
-        const isFull = this.#inTurn >= datagramsPerTurn
+        const isFull = this.#inTurn >= this.datagramsPerTurn
         this.#inTurn = 0
         if (!isFull) {
             this.#fullSinceMs = undefined
@@ -101,7 +101,7 @@ export class Backlog {
     readonly #wait = () => {
         this.#waiting = this.#waiting.filter(each => {
             each.turns++
-            const isDry = this.#fullSinceMs === undefined && this.#inTurn < datagramsPerTurn
+            const isDry = this.#fullSinceMs === undefined && this.#inTurn < this.datagramsPerTurn
             if (each.turns < turnsMost && !(isDry && each.turns >= 2)) return true
             each.act()
             return false

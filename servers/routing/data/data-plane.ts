@@ -7,8 +7,10 @@
  * sessions.
  */
 
+import { type MediaHost, systemHost } from "../../../media/host.ts"
+import type { DatagramHandler, UdpIo } from "../../../media/udp.ts"
 import { datagramHeaderBytes, datagramKinds, datagramTagBytes } from "../../../protocol/link.ts"
-import { kindOf, linkIdOf } from "../link/datagram.ts"
+import { bodyOf, kindOf, linkIdOf } from "../link/datagram.ts"
 import { TrainAnswerer } from "../measure/train-answerer.ts"
 import { MediaPlane } from "../media/plane.ts"
 import { Transit } from "../transit/transit.ts"
@@ -16,7 +18,6 @@ import { UnderlayUdp } from "../underlay/udp.ts"
 import { Underlay } from "../underlay/underlay.ts"
 import { Backlog } from "./backlog.ts"
 import { LinkDatagrams, type LinkEnvironment } from "./link-datagrams.ts"
-import { LinkSocket } from "./link-socket.ts"
 import type { DataOptions, DataReport, DataRequest, OpenLink } from "./messages.ts"
 import { Recordings } from "./recordings.ts"
 import { type DataStatistics, type LinkCounters, type LinksStatistics, newLinkCounters } from "./statistics.ts"
@@ -29,6 +30,8 @@ const mediaAt = datagramHeaderBytes + 4
 
 export interface DataPlaneSeams {
     report(report: DataReport): void
+    /** Its sockets and its time; the system's when it is absent. */
+    host?: MediaHost
     /** Shared with the control side when both are in one thread. */
     underlay?: Underlay
     /** Sees media that no session passes through, before the mixer does. For tests. */
@@ -42,7 +45,8 @@ export class DataPlane {
     readonly #options: DataOptions
     readonly #seams: DataPlaneSeams
     readonly #underlay: Underlay
-    readonly #backlog = new Backlog()
+    readonly #host: MediaHost
+    readonly #backlog: Backlog
     readonly #recordings: Recordings
     readonly #trains: TrainAnswerer
     readonly #environment: LinkEnvironment
@@ -52,7 +56,7 @@ export class DataPlane {
     /** They outlive a link's keys. */
     readonly #counters = new Map<string, LinkCounters>()
     #listed = new Set<string>()
-    #socket: LinkSocket | undefined
+    #socket: UdpIo | undefined
     #stray = 0
     #loadPercent = 0
     /** Undefined until it has spoken for the first time. */
@@ -62,13 +66,17 @@ export class DataPlane {
     constructor(options: DataOptions, seams: DataPlaneSeams) {
         this.#options = options
         this.#seams = seams
+        this.#host = seams.host ?? systemHost
+        this.#backlog = new Backlog(this.#host.datagramsPerTurn)
         const { ip, bootId, helloMs } = options
         this.#underlay = seams.underlay ?? new Underlay(options.underlay)
+        this.#mindTimers()
         this.#environment = {
             ...{ bootId, helloMs },
             isWell: () => performance.now() - (this.#controlHeardMs ?? performance.now()) < controlSilenceMs,
             send: (datagram, ip, port, mayDrop) => this.#socket?.send(datagram, ip, port, mayDrop) ?? false,
             tell: report => seams.report(report),
+            after: (delayMs, call) => this.#host.clock.after(delayMs, call),
         }
         this.#recordings = new Recordings((level, what, details) => seams.report({ type: "log", level, what, details }))
         this.transit = new Transit((peer, label, datagram) => {
@@ -76,7 +84,7 @@ export class DataPlane {
         })
         this.#trains = new TrainAnswerer(address => this.#listed.has(address))
         this.media = new MediaPlane({
-            ...{ ip, port: options.mediaPort },
+            ...{ ip, port: options.mediaPort, host: this.#host },
             overNetwork: io => new UnderlayUdp(io, this.#underlay),
             hears: address => this.#underlay.isPlain || this.#underlay.hears(address),
             serverDatagram: (datagram, address, port, reply) =>
@@ -170,9 +178,11 @@ export class DataPlane {
                 this.#loadPercent = request.percent
                 return
             case "emulate":
-                return this.#underlay.set(request.far, request.conditions)
+                this.#underlay.set(request.far, request.conditions)
+                return this.#mindTimers()
             case "locate":
-                return this.#underlay.learn(request.id, request.address)
+                this.#underlay.learn(request.id, request.address)
+                return this.#mindTimers()
             case "alive":
                 this.#controlHeardMs = performance.now()
                 return
@@ -200,17 +210,24 @@ export class DataPlane {
             transitEntries: this.transit.list(),
             trains: { ...this.#trains.counters },
             recordings: this.#recordings.list(),
+            udp: this.#host === systemHost ? "dgram" : "batch",
             heapBytes: process.memoryUsage().heapUsed,
         }
     }
 
+    /** What is emulated is held back by Node's timers. */
+    #mindTimers(): void {
+        this.#host.mindTimers?.(!this.#underlay.isPlain)
+    }
+
     async #bindLinks(port: number): Promise<void> {
         const { ip } = this.#options
-        const opened = await LinkSocket.open(ip, port, this.#underlay, (datagram, fromIp, fromPort) =>
-            this.#onDatagram(datagram, fromIp, fromPort),
-        )
+        const hear: DatagramHandler = (datagram, fromIp, fromPort) => {
+            if (this.#underlay.isPlain || this.#underlay.hears(fromIp)) this.#onDatagram(datagram, fromIp, fromPort)
+        }
+        const opened = await this.#host.openUdp(ip, port, hear, true)
         if (!opened.ok) return this.#seams.report({ type: "unbound", socket: "links", what: opened.what })
-        this.#socket = opened.value
+        this.#socket = new UnderlayUdp(opened.value, this.#underlay)
         this.#backlog.start()
         this.#timer = setInterval(() => {
             this.#seams.report({ type: "links", statistics: this.linksStatistics() })
@@ -266,7 +283,8 @@ export class DataPlane {
                 return
             case datagramKinds.routed: {
                 if (!link.isAdjacent) return
-                const body = datagram.subarray(datagramHeaderBytes, datagram.length - datagramTagBytes)
+                // A copy: it is read later, and elsewhere.
+                const body = Uint8Array.from(bodyOf(datagram))
                 return this.#seams.report({ type: "routed", link: link.link, body })
             }
             default:

@@ -41,6 +41,8 @@ export interface LinkEnvironment {
     /** The datagram may be written again after the call. False: not sent, as `mayDrop` and the system takes no more now. */
     send(datagram: Buffer, ip: string, port: number, mayDrop: boolean): boolean
     tell(report: DataReport): void
+    /** Calls back then; returns what prevents it. */
+    after(delayMs: number, call: () => void): () => void
 }
 
 export class LinkDatagrams {
@@ -60,8 +62,8 @@ export class LinkDatagrams {
     #helloNumber = 0
     #heard: { sentUs: number; atUs: number } | undefined
     #probesLeft = 0
-    #helloTimer: NodeJS.Timeout | undefined
-    #probeTimer: NodeJS.Timeout | undefined
+    #cancelHello: () => void = () => {}
+    #cancelProbe: () => void = () => {}
     #nextHelloMs = performance.now()
 
     constructor(opened: OpenLink, counters: LinkCounters, environment: LinkEnvironment) {
@@ -77,8 +79,8 @@ export class LinkDatagrams {
     }
 
     close(): void {
-        clearTimeout(this.#helloTimer)
-        clearTimeout(this.#probeTimer)
+        this.#cancelHello()
+        this.#cancelProbe()
         this.#probesLeft = 0
         this.isAdjacent = false
     }
@@ -122,7 +124,7 @@ export class LinkDatagrams {
     }
 
     probe(count: number): void {
-        clearTimeout(this.#probeTimer)
+        this.#cancelProbe()
         this.#probesLeft = count
         this.#probe()
     }
@@ -193,7 +195,7 @@ export class LinkDatagrams {
         }
         const nowMs = performance.now()
         this.#nextHelloMs = Math.max(this.#nextHelloMs + helloMs, nowMs)
-        this.#helloTimer = setTimeout(() => this.#hello(), this.#nextHelloMs - nowMs)
+        this.#cancelHello = this.#environment.after(this.#nextHelloMs - nowMs, () => this.#hello())
     }
 
     #probe(): void {
@@ -202,7 +204,7 @@ export class LinkDatagrams {
         datagram.writeUInt32BE(this.#probesLeft--, datagramHeaderBytes)
         datagram.writeUInt32BE(clockUs(), datagramHeaderBytes + 4)
         this.#send(datagramKinds.probe, datagram)
-        this.#probeTimer = setTimeout(() => this.#probe(), linkLimits.probeIntervalMs)
+        this.#cancelProbe = this.#environment.after(linkLimits.probeIntervalMs, () => this.#probe())
     }
 
     #send(kind: number, datagram: Buffer): boolean {

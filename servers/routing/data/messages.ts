@@ -25,6 +25,8 @@ export interface DataOptions {
     helloMs: number
     /** The network to emulate from the start. */
     underlay?: UnderlayPlan
+    /** Datagrams one by one, by Node, though the system could take many at once. Only a thread of its own heeds it. */
+    udp?: "dgram"
 }
 
 /** A link whose TLS connection stands and has given keys. */

@@ -73,6 +73,8 @@ export interface DataStatistics extends LinksStatistics {
     transitEntries: TransitEntry[]
     trains: { answered: number; refused: number }
     recordings: RecordingStatistics[]
+    /** How datagrams cross into the system: many in a call, or one by one with Node's dgram. */
+    udp: "batch" | "dgram"
     /** Live objects and garbage of the data plane's thread. */
     heapBytes: number
 }
@@ -83,7 +85,7 @@ export function noLinks(): LinksStatistics {
 
 export function noStatistics(): DataStatistics {
     const trains = { answered: 0, refused: 0 }
-    return { ...noLinks(), media: noMedia, transitEntries: [], trains, recordings: [], heapBytes: 0 }
+    return { ...noLinks(), media: noMedia, transitEntries: [], trains, recordings: [], udp: "dgram", heapBytes: 0 }
 }
 
 const noMedia: PlaneStatistics = {

@@ -6,10 +6,12 @@
  */
 
 import { Worker } from "node:worker_threads"
+import { Wake } from "../../../media/batch-udp/wake.ts"
 import type { DataHost } from "./host.ts"
 import type { DataOptions, DataReport, DataRequest, ReportHandlers } from "./messages.ts"
 import { dispatch } from "./reports.ts"
 import { type DataStatistics, type LinksStatistics, noLinks, noStatistics } from "./statistics.ts"
+import type { WorkerStart } from "./worker.ts"
 
 /** A thread that does not answer is ended after this. */
 const closeWithinMs = 2000
@@ -19,6 +21,7 @@ export class ThreadData implements DataHost {
     links: LinksStatistics = noLinks()
     latest: DataStatistics = noStatistics()
     readonly #worker: Worker
+    readonly #wake: Wake | undefined
     readonly #handlers: ReportHandlers[] = []
     readonly #asked = new Map<number, (statistics: DataStatistics) => void>()
     #number = 0
@@ -26,8 +29,10 @@ export class ThreadData implements DataHost {
     #hasEnded = false
 
     constructor(options: DataOptions) {
+        this.#wake = options.udp === "dgram" ? undefined : Wake.open()
+        const workerData: WorkerStart = { options, wakeFd: this.#wake?.fd }
         // What this process was told to load is for this process; the entry loads what the thread needs.
-        this.#worker = new Worker(new URL("./entry.mjs", import.meta.url), { workerData: options, execArgv: [] })
+        this.#worker = new Worker(new URL("./entry.mjs", import.meta.url), { workerData, execArgv: [] })
         this.#worker.on("message", (report: DataReport) => this.#report(report))
         this.failed = new Promise(resolve => {
             let reason: string | undefined
@@ -36,6 +41,7 @@ export class ThreadData implements DataHost {
             })
             this.#worker.on("exit", code => {
                 this.#hasEnded = true
+                this.#wake?.close()
                 this.#release()
                 if (this.#closing) this.#closing()
                 else resolve(reason ?? `the data plane's thread has ended with ${code}`)
@@ -49,6 +55,7 @@ export class ThreadData implements DataHost {
 
     post(request: DataRequest): void {
         this.#worker.postMessage(request)
+        this.#wake?.signal()
     }
 
     statistics(): Promise<DataStatistics> {

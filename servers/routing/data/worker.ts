@@ -3,13 +3,24 @@
  */
 
 import { parentPort, workerData } from "node:worker_threads"
+import { BatchLoop } from "../../../media/batch-udp/loop.ts"
 import { DataPlane } from "./data-plane.ts"
 import type { DataOptions, DataReport, DataRequest } from "./messages.ts"
+
+/** What the thread is started with. */
+export interface WorkerStart {
+    options: DataOptions
+    /** Of a `Wake`: this thread may rest in the system. */
+    wakeFd?: number
+}
 
 const port = parentPort
 if (!port) throw new Error("this is the entry of a thread")
 
-const plane = new DataPlane(workerData as DataOptions, {
+const { options, wakeFd } = workerData as WorkerStart
+const plane = new DataPlane(options, {
+    // Without a wake, what control says would wait for the end of a rest.
+    host: wakeFd === undefined ? undefined : BatchLoop.open(wakeFd),
     report: (report: DataReport) => {
         port.postMessage(report)
         // Nothing is left that would keep the thread.

@@ -26,14 +26,12 @@ export class UnderlayUdp implements UdpIo {
         this.#io.sendFailures = count
     }
 
-    send(packet: Uint8Array, ip: string, port: number): void {
-        if (this.#underlay.isPlain) {
-            this.#io.send(packet, ip, port)
-            return
-        }
+    send(packet: Uint8Array, ip: string, port: number, mayDrop?: boolean): boolean {
+        if (this.#underlay.isPlain) return this.#io.send(packet, ip, port, mayDrop)
         // The sender writes the packet again while this one is on its way.
         const copy = Uint8Array.from(packet)
-        this.#underlay.send(ip, copy.length, () => this.#io.send(copy, ip, port))
+        this.#underlay.send(ip, copy.length, () => void this.#io.send(copy, ip, port))
+        return true
     }
 
     close(): Promise<void> {
