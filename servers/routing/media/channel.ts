@@ -23,8 +23,6 @@ const silentPower = 64
 const endTicks = 2
 /** Smoothed power falls by this factor a tick: about 200 ms to 1/4. */
 const decay = 0.87
-/** A packet may wait in the socket for a moment; its buffer is written again only after so many ticks. */
-const buffers = 4
 
 const jitterFloorMs = 3
 const jitterMaxMs = 200
@@ -67,8 +65,7 @@ export class Channel {
     /** Protects what is sent. A channel made with room for a tag sends nothing without it. */
     sender: SrtpSender | undefined
 
-    private readonly packets: Buffer[]
-    private nextPacket = 0
+    private readonly packet: Buffer
     private sequence: number
     private readonly pause = new Pause()
     private readonly ticksOfTick: number
@@ -90,7 +87,7 @@ export class Channel {
         this.sequence = start & 0x7fff
         this.ticksOfTick = (codec.clockRate * tickMs) / 1000
         const bytes = codec.isFixedSize ? codec.silence.length : codec.payloadBytesMax
-        this.packets = Array.from({ length: buffers }, () => Buffer.alloc(rtpHeaderBytes + bytes + tagBytes))
+        this.packet = packetOf(rtpHeaderBytes + bytes + tagBytes)
     }
 
     /** Gives back what is held outside of JavaScript's memory. */
@@ -134,8 +131,7 @@ export class Channel {
         if (!this.open || this.leaving || (this.tagBytes > 0 && !this.sender)) return
         const isDue = this.pause.isDue(mix === undefined)
         if (this.kind === "link" && !isDue) return
-        const packet = this.packets[this.nextPacket]!
-        this.nextPacket = (this.nextPacket + 1) % buffers
+        const { packet } = this
         const marker = this.sent === 0 || this.pause.hasEnded
         const { payloadType } = this
         const { silence } = this.codec
@@ -150,4 +146,13 @@ export class Channel {
         if (length === 0) return
         this.emit(length === packet.length ? packet : packet.subarray(0, length))
     }
+}
+
+const packets: (Buffer | undefined)[] = []
+
+/** Shared by all channels with packets of this length: whoever is given one has taken it when they return. */
+function packetOf(bytes: number): Buffer {
+    const packet = packets[bytes] ?? Buffer.alloc(bytes)
+    packets[bytes] = packet
+    return packet
 }

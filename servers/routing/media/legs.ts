@@ -1,22 +1,20 @@
 /**
  * The legs of a media plane: the endpoints of its sessions at this server, by SSRC, or by address where they are plain.
  *
- * Owns who is held, under which keys and at which address, whose a packet is, and the reports of each. Never reads a datagram and
+ * Owns who is held, whose a packet is, and when each reports. Never reads a datagram and
  * never opens a socket: packets leave through `send`.
  */
 
 import { randomInt } from "node:crypto"
-import { hostname } from "node:os"
-import { type CodecName, unknownLossPercent } from "../../../media/codec.ts"
-import { codecs } from "../../../media/codecs.ts"
+import { unknownLossPercent } from "../../../media/codec.ts"
 import { failure, type Outcome, success } from "../../../media/outcome.ts"
 import { reportBytesMax } from "../../../media/rtcp.ts"
-import { type RtpHeader, rtpHeaderBytes } from "../../../media/rtp.ts"
-import { RtpReports, reportIntervalMs } from "../../../media/rtp-reports.ts"
-import { SrtpReceiver, SrtpSender, srtpTagBytes } from "../../../media/srtp.ts"
+import type { RtpHeader } from "../../../media/rtp.ts"
+import { reportIntervalMs } from "../../../media/rtp-reports.ts"
 import type { TickerClock } from "../../../media/ticker.ts"
-import { Channel, tickMs } from "./channel.ts"
+import { type Channel, tickMs } from "./channel.ts"
 import { channelStatistics } from "./channel-statistics.ts"
+import { HeldLeg } from "./held-leg.ts"
 import type { Leg, LegReport, LegStatistics, PlaneRefusal } from "./interface.ts"
 import { problemWithLeg } from "./leg-problem.ts"
 import { isSamePlain, PlainLegs } from "./plain-legs.ts"
@@ -24,18 +22,6 @@ import type { Sessions } from "./sessions.ts"
 
 const legsMost = 4096
 const reportTicks = reportIntervalMs / tickMs
-const u32 = 4294967295
-
-export interface HeldLeg extends Leg {
-    channel: Channel
-    /** When its endpoint joined last. */
-    sinceMs: number
-    /** Of what the endpoint sends; a plain leg has none. */
-    receiver: SrtpReceiver | undefined
-    reports: RtpReports
-    reportPacket: Buffer
-    reportTick: number
-}
 
 /** Why a packet is of no leg: nobody has this SSRC, or its leg has another address. */
 export type LegUnfound = "unknownLeg" | "wrongAddress"
@@ -53,6 +39,7 @@ export class Legs {
     private readonly plain = new PlainLegs<HeldLeg>()
     /** The present tick's time on the wall; it never goes back. */
     private unixMs = 0
+    private readonly reportPacket = Buffer.alloc(reportBytesMax)
 
     constructor(private readonly options: LegsOptions) {}
 
@@ -64,7 +51,7 @@ export class Legs {
         if (held && (held.session !== leg.session || held.endpoint !== leg.endpoint))
             return failure("taken", `SSRC ${leg.ssrc} belongs to another leg`, "maker")
         if (held && held.channel.codec.name === codec && isSamePlain(held.plain, leg.plain)) {
-            this.goOn(held, leg)
+            held.goOn(leg, this.options.clock.nowMs())
             return success(undefined)
         }
         // An endpoint that joins again has forgotten its old leg; heard twice it would hear itself.
@@ -76,7 +63,8 @@ export class Legs {
         if (held) this.remove(leg.ssrc)
         if (leg.plain && this.plain.isTaken(leg.plain))
             return failure("taken", `${leg.plain.ip}:${leg.plain.port} is another leg's address`, "operator")
-        const created = this.create(leg, codec)
+        const { clock, send } = this.options
+        const created = new HeldLeg(leg, codec, clock.nowMs(), { send, unixMs: () => this.unixMs })
         this.legs.set(leg.ssrc, created)
         if (leg.plain) this.plain.add(created, leg.plain)
         this.options.sessions.enter(leg.session, created.channel)
@@ -172,49 +160,6 @@ export class Legs {
         for (const leg of this.legs.values()) if (tick >= leg.reportTick) this.reportOf(leg, tick)
     }
 
-    /** The endpoint has joined again: perhaps from elsewhere, perhaps under new keys. */
-    private goOn(held: HeldLeg, leg: Leg): void {
-        held.sinceMs = this.options.clock.nowMs()
-        // The same keys again must go on where they are: no index is ever used twice.
-        if (leg.keys && !isSameKeys(leg, held)) {
-            held.keys = leg.keys
-            held.receiver = new SrtpReceiver(leg.keys.toServer)
-            held.channel.sender = new SrtpSender(leg.keys.toEndpoint)
-        }
-        if (held.plain || (held.remoteIp === leg.remoteIp && held.remotePort === leg.remotePort)) return
-        held.remoteIp = leg.remoteIp
-        held.remotePort = leg.remotePort
-        held.channel.open = false
-    }
-
-    private create(leg: Leg, codec: CodecName): HeldLeg {
-        const tagBytes = leg.plain ? 0 : srtpTagBytes
-        const { send } = this.options
-        const emit = (packet: Buffer) => {
-            const payloadBytes = packet.length - rtpHeaderBytes - tagBytes
-            created.reports.sent(created.channel.ssrc, packet.readUInt32BE(4), payloadBytes, this.unixMs)
-            send(packet, created.remoteIp, created.remotePort)
-        }
-        const kind = codecs[codec]
-        const created: HeldLeg = {
-            ...leg,
-            channel: new Channel(
-                ...(["leg", kind, randomInt(1, u32), randomInt(u32), emit, tagBytes] as const),
-                leg.plain?.payloadType,
-            ),
-            sinceMs: this.options.clock.nowMs(),
-            receiver: leg.keys && new SrtpReceiver(leg.keys.toServer),
-            reports: new RtpReports(codec, kind.clockRate, `parley@${hostname()}`),
-            reportPacket: Buffer.alloc(reportBytesMax),
-            reportTick: 0,
-        }
-        if (leg.keys) created.channel.sender = new SrtpSender(leg.keys.toEndpoint)
-        // Anybody may name an address when they join. Only a packet from there proves that it wants to hear us; until
-        // then nothing is sent, so that nobody can turn our sound on somebody else.
-        created.channel.open = leg.plain !== undefined && leg.remotePort !== 0
-        return created
-    }
-
     /** Says what was sent and what has come, about once a second. */
     private reportOf(leg: HeldLeg, tick: number): void {
         // Not all in one tick, and never in step with each other (RFC 3550, 6.3.1).
@@ -222,11 +167,10 @@ export class Legs {
         leg.channel.lossPercent = leg.reports.lossOutPercent(this.unixMs) ?? unknownLossPercent
         // Whoever has shown no RTCP on this port may take it for bad sound.
         if (!leg.channel.open || leg.channel.sent === 0 || (leg.plain && leg.reports.received === 0)) return
-        const packet = leg.reportPacket
+        const packet = this.reportPacket
         const { jitterMs } = leg.channel.jitter.statistics()
         let bytes = leg.reports.write(packet, leg.channel.ssrc, jitterMs, this.unixMs)
         if (leg.channel.sender) bytes = leg.channel.sender.protectRtcp(packet, bytes)
-        // The socket may hold it for a moment; the next one is a second away.
         if (bytes > 0) this.options.send(packet.subarray(0, bytes), leg.remoteIp, leg.remotePort)
     }
 
@@ -234,10 +178,4 @@ export class Legs {
         const { delayMs } = leg.channel.jitter.statistics()
         return leg.reports.quality(delayMs, tickMs, performance.timeOrigin + this.options.clock.nowMs())
     }
-}
-
-function isSameKeys(a: Leg, b: Leg): boolean {
-    if (!a.keys || !b.keys) return a.keys === b.keys
-    const [one, other] = [Buffer.from(a.keys.toServer), Buffer.from(a.keys.toEndpoint)]
-    return one.equals(b.keys.toServer) && other.equals(b.keys.toEndpoint)
 }
