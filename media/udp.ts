@@ -11,31 +11,40 @@ import { failure, type Outcome, success } from "./outcome.ts"
 /** The datagram may be written into, and is the handler's only until it returns. */
 export type DatagramHandler = (datagram: Buffer, ip: string, port: number) => void
 
+export interface UdpOptions {
+    /** What comes is passed on, and is not to wait for more of it. With dgram it never does. */
+    isPressing?: boolean
+    /** The datagrams of one turn were handed on; `mayHoldMore`: as many as are read in a turn. */
+    onTurn?(mayHoldMore: boolean): void
+}
+
 export interface UdpIo {
     readonly ip: string
     readonly port: number
+    /** Not sent, and not for want of room for what may be dropped. With dgram, of the latter nothing is known. */
     sendFailures: number
-    /** `packet` may be written again at once. False: not sent, as `mayDrop` and the system takes no more now, or it is closed. */
+    /** `packet` may be written again at once. False: not sent; it may be dropped and the system takes no more now, or it is closed. */
     send(packet: Uint8Array, ip: string, port: number, mayDrop?: boolean): boolean
+    /** Whoever measures by when datagrams come: for so long none waits for others. Absent: none ever does. */
+    hurry?(ms: number): void
     close(): Promise<void>
 }
 
 export type UdpRefusal = "address-in-use" | "address-unavailable"
 
-/** Room for a stall of the process: about 1 000 packets of a socket's default is too little for a routing server. */
-export const receiveBufferBytes = 4 * 1024 * 1024
+/** Room for a stall of the process, and for a tick's packets: a system's default is too little for a routing server. */
+export const bufferBytes = 4 * 1024 * 1024
+/** libuv reads so many from a socket before others have their turn. */
+const datagramsPerTurn = 32
 /** What waits for the system is old before it leaves: what may be dropped is not added beyond this. */
 const queuedMost = 256
 
-/**
- * Opens a UDP socket on `ip`:`port` (0: any) and hands every datagram to `onDatagram`. `isPressing`: what comes is passed on, and
- * is not to wait for more of it; with dgram it never does.
- */
+/** Opens a UDP socket on `ip`:`port` (0: any) and hands every datagram to `onDatagram`. */
 export function openUdp(
     ip: string,
     port: number,
     onDatagram: DatagramHandler,
-    _isPressing?: boolean,
+    { onTurn }: UdpOptions = {},
 ): Promise<Outcome<UdpIo, UdpRefusal>> {
     const socket = createSocket({
         type: "udp4",
@@ -55,13 +64,26 @@ export function openUdp(
                 io.sendFailures++
             })
             socket.on("message", (datagram, from) => onDatagram(datagram, from.address, from.port))
+            if (onTurn) countTurns(socket, onTurn)
             try {
-                socket.setRecvBufferSize(receiveBufferBytes)
+                socket.setRecvBufferSize(bufferBytes)
             } catch {
                 // The system's limit is lower: go on with what it gives.
             }
             resolve(success(io))
         })
+    })
+}
+
+function countTurns(socket: Socket, onTurn: (mayHoldMore: boolean) => void): void {
+    let inTurn = 0
+    const turned = () => {
+        const mayHoldMore = inTurn >= datagramsPerTurn
+        inTurn = 0
+        onTurn(mayHoldMore)
+    }
+    socket.on("message", () => {
+        if (inTurn++ === 0) setImmediate(turned)
     })
 }
 
@@ -83,9 +105,9 @@ class DgramIo implements UdpIo {
         const queued = this.socket.getSendQueueCount()
         if (mayDrop && queued > queuedMost) return false
         try {
-            // The system takes it at once, but where others wait. To hear of a failure costs a turn of the microtask queue for each
-            // packet: too much for what may be dropped.
-            this.socket.send(queued > 0 ? Uint8Array.from(packet) : packet, port, ip, mayDrop ? undefined : this.onSent)
+            // A copy, as the system may take it only later. To hear of a failure costs a turn of the microtask queue for each packet: too
+            // much for what may be dropped.
+            this.socket.send(Buffer.from(packet), port, ip, mayDrop ? undefined : this.onSent)
         } catch {
             this.sendFailures++
         }

@@ -32,9 +32,9 @@ export interface Scenario {
 
 const scenarios: Scenario[] = [
     // Four to a room, all talking, is the dearest case: nearly everybody needs an encode of their own.
-    { figure: "pcmuParticipants", codec: "pcmu", roomSize: 4, talkers: 4, firstGuess: 400 },
-    { figure: "opusParticipants", codec: "opus", roomSize: 4, talkers: 4, firstGuess: 80 },
-    { figure: "listeners3Talkers", codec: "opus", roomSize: 0, talkers: 3, firstGuess: 400 },
+    { figure: "pcmuParticipants", codec: "pcmu", roomSize: 4, talkers: 4, firstGuess: 520 },
+    { figure: "opusParticipants", codec: "opus", roomSize: 4, talkers: 4, firstGuess: 76 },
+    { figure: "listeners3Talkers", codec: "opus", roomSize: 0, talkers: 3, firstGuess: 950 },
 ]
 const seconds = 16
 const warmUpMs = 2000

@@ -14,7 +14,7 @@ export interface Loaded {
 /** Of one measurement: more is lost, and something other than the processor was the limit. */
 const lossMax = 0.01
 const wantedLoad = 0.7
-const loadTolerance = 0.05
+const loadTolerance = 0.03
 const stepsMax = 7
 const participantsMax = 1600
 /** Of the participants with whom packets were lost twice, as many are tried next. */

@@ -18,6 +18,8 @@ export interface Libc {
     sendmmsg(fd: number, messages: number, count: number, flags: number): number
     /** Addresses of `pollfd` and `timespec`. */
     ppoll(sockets: number, count: number, timeout: number, mask: 0): number
+    /** Policy of the calling thread: 0 is the ordinary one. */
+    scheduler(): number
     /** Of the calling thread: `attributes` is the address of a `sched_attr`. -1: not granted, or unknown to this system. */
     setSchedule(attributes: number): number
     prctl(option: number, a: number, b: number, c: number, d: number): number
@@ -59,6 +61,7 @@ function bind(library: LibraryHandle): Omit<Libc, "errno" | "nameOf"> {
     // Addresses are numbers: 48 bits, and cheaper to hand over than a buffer is.
     const memcpy = library.func("uintptr_t memcpy(void *to, void *from, size_t bytes)")
     const nothing = new Uint8Array(1)
+    const getScheduler = library.func("int sched_getscheduler(int thread)")
     // Older C libraries have no name for it.
     const syscall = library.func(
         "intptr_t syscall(intptr_t number, intptr_t thread, uintptr_t attributes, intptr_t flags)",
@@ -72,6 +75,7 @@ function bind(library: LibraryHandle): Omit<Libc, "errno" | "nameOf"> {
         sendmmsg: library.func("int sendmmsg(int fd, uintptr_t messages, uint count, int flags)"),
         ppoll: library.func("int ppoll(uintptr_t sockets, size_t count, uintptr_t timeout, uintptr_t mask)"),
         prctl: library.func("int prctl(int option, size_t a, size_t b, size_t c, size_t d)"),
+        scheduler: () => getScheduler(0),
         setSchedule: attributes => syscall(process.arch === "x64" ? 314 : 274, 0, attributes, 0),
         eventfd: library.func("int eventfd(uint initial, int flags)"),
         read: library.func("intptr_t read(int fd, void *bytes, size_t count)"),
@@ -93,6 +97,8 @@ export const sockets = {
     level: 1,
     receiveBuffer: 8,
     receiveBufferForce: 33,
+    sendBuffer: 7,
+    sendBufferForce: 32,
     levelIp: 0,
     typeOfService: 1,
 } as const

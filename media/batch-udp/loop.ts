@@ -18,9 +18,8 @@ import { BatchSocket } from "./socket.ts"
 const datagramsPerTurn = 64
 /** The longest that UDP allows: nothing is ever cut off. */
 const datagramBytes = 65536
-/** Nothing to do: Node's timers are late by no more than this, and by no more than that while they are minded. */
+/** Nothing to do: Node's timers are late by no more than this. */
 const restMsMost = 20
-const restMsMinded = 0.1
 /**
  * A socket that had something is let alone for so long, so that more of it comes at once: a turn costs as much as three datagrams.
  * Sound waits for its tick anyway; what is passed on waits less.
@@ -35,6 +34,7 @@ const congestedMs = 1
 interface Timer {
     dueMs: number
     call: () => void
+    isCancelled: boolean
 }
 
 /** A socket, and when it is looked at. */
@@ -46,7 +46,6 @@ interface Served {
 }
 
 export class BatchLoop implements MediaHost {
-    readonly datagramsPerTurn = datagramsPerTurn
     readonly clock: TickerClock = {
         nowMs: () => performance.now(),
         after: (delayMs, call) => this.#after(delayMs, call),
@@ -61,7 +60,6 @@ export class BatchLoop implements MediaHost {
     #served: Served[] = []
     #timers: Timer[] = []
     #afterInput: (() => void)[] = []
-    #restMs = restMsMost
     #isScheduled = false
     #isCongested = false
 
@@ -77,20 +75,21 @@ export class BatchLoop implements MediaHost {
         this.#messages = new Messages(libc, datagramsPerTurn, datagramBytes)
     }
 
-    readonly openUdp: MediaHost["openUdp"] = async (ip, port, onDatagram, isPressing = false) => {
-        const opened = BatchSocket.open(this.#libc, ip, port, onDatagram, {
+    readonly openUdp: MediaHost["openUdp"] = async (ip, port, onDatagram, options = {}) => {
+        const opened = BatchSocket.open(this.#libc, ip, port, onDatagram, options, {
             onWaiting: () => this.#schedule(),
             onClosed: closed => this.#serve(this.#served.filter(({ socket }) => socket !== closed)),
         })
         if (!opened.ok) return opened
-        const served = { socket: opened.value, paceMs: isPressing ? pressingPaceMs : paceMs, dueMs: 0 }
+        const served = { socket: opened.value, paceMs: options.isPressing ? pressingPaceMs : paceMs, dueMs: 0 }
         this.#serve([...this.#served, served])
         this.#schedule()
         return success(opened.value)
     }
 
-    mindTimers(on: boolean): void {
-        this.#restMs = on ? restMsMinded : restMsMost
+    /** All sockets: nobody else would give them back when the thread ends. */
+    close(): void {
+        for (const { socket } of this.#served) void socket.close()
     }
 
     #serve(served: Served[]): void {
@@ -99,10 +98,11 @@ export class BatchLoop implements MediaHost {
     }
 
     #after(delayMs: number, call: () => void): () => void {
-        const timer = { dueMs: performance.now() + delayMs, call }
+        const timer = { dueMs: performance.now() + delayMs, call, isCancelled: false }
         this.#timers.push(timer)
         this.#schedule()
         return () => {
+            timer.isCancelled = true
             this.#timers = this.#timers.filter(other => other !== timer)
         }
     }
@@ -130,7 +130,7 @@ export class BatchLoop implements MediaHost {
     /** Waits until there is something to do. */
     #takeRest(): void {
         const nowMs = performance.now()
-        let untilMs = nowMs + (this.#isCongested ? congestedMs : this.#restMs)
+        let untilMs = nowMs + (this.#isCongested ? congestedMs : restMsMost)
         for (const { dueMs } of this.#timers) untilMs = Math.min(untilMs, dueMs - earlyMs)
         const served = this.#served
         for (let i = 0; i < served.length; i++) {
@@ -147,7 +147,9 @@ export class BatchLoop implements MediaHost {
         const due = this.#timers.filter(timer => timer.dueMs <= nowMs)
         if (due.length === 0) return
         this.#timers = this.#timers.filter(timer => timer.dueMs > nowMs)
-        for (const { call } of due) call()
+        due.sort((a, b) => a.dueMs - b.dueMs)
+        // One of them may take another one back.
+        for (const timer of due) if (!timer.isCancelled) timer.call()
     }
 
     /** Reads what has something, or may have; `all`: be it to be let alone or not. */
@@ -160,7 +162,8 @@ export class BatchLoop implements MediaHost {
             if (!isDue && !all) continue
             const count = one.socket.read(this.#messages)
             if (count === datagramsPerTurn) one.dueMs = nowMs
-            else one.dueMs = count > 0 ? nowMs + one.paceMs : 0
+            else if (count === 0 || one.socket.hurryUntilMs > nowMs) one.dueMs = 0
+            else one.dueMs = nowMs + one.paceMs
             // What was passed on goes out before the next socket is read.
             if (count > 0) this.#flush()
         }

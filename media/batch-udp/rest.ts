@@ -9,6 +9,8 @@ import { type Libc, setTimerSlack, sockets } from "./libc.ts"
 
 const pollBytes = 8
 const scheduleBytes = 48
+/** SCHED_OTHER. */
+const ordinary = 0
 const sliceNs = 200_000n
 
 export class Rest {
@@ -71,6 +73,8 @@ export class Rest {
  * engine's own helper threads may hold a tick up for milliseconds. Elsewhere nothing comes of it.
  */
 function askForShortSlices(libc: Libc): void {
+    // Real time that an operator has given is better, and would be taken away.
+    if (libc.scheduler() !== ordinary) return
     const attributes = new DataView(new ArrayBuffer(scheduleBytes))
     attributes.setUint32(0, scheduleBytes, true)
     attributes.setInt32(16, getPriority(), true)

@@ -6,7 +6,7 @@
  */
 
 import { failure, type Outcome, success } from "../outcome.ts"
-import { bindFailure, type DatagramHandler, receiveBufferBytes, type UdpIo, type UdpRefusal } from "../udp.ts"
+import { bindFailure, bufferBytes, type DatagramHandler, type UdpIo, type UdpOptions, type UdpRefusal } from "../udp.ts"
 import { errnos, type Libc, sockets } from "./libc.ts"
 import { Messages, messageBytes, socketAddress } from "./messages.ts"
 
@@ -29,10 +29,10 @@ export interface BatchSocketOwner {
 export class BatchSocket implements UdpIo {
     sendFailures = 0
     isOpen = true
+    /** Until then nothing that comes waits for more. */
+    hurryUntilMs = 0
     readonly #queue: Messages
     #queued = 0
-    /** The system has not taken all that it was given. */
-    #isCongested = false
 
     private constructor(
         private readonly libc: Libc,
@@ -40,6 +40,7 @@ export class BatchSocket implements UdpIo {
         readonly ip: string,
         readonly port: number,
         private readonly onDatagram: DatagramHandler,
+        readonly options: UdpOptions,
         private readonly owner: BatchSocketOwner,
     ) {
         this.#queue = new Messages(libc, queueSlots, packetBytesMost)
@@ -50,6 +51,7 @@ export class BatchSocket implements UdpIo {
         ip: string,
         port: number,
         onDatagram: DatagramHandler,
+        options: UdpOptions,
         owner: BatchSocketOwner,
     ): Outcome<BatchSocket, UdpRefusal> {
         const address = socketAddress(ip, port)
@@ -62,13 +64,15 @@ export class BatchSocket implements UdpIo {
             libc.close(fd)
             return bindFailure(code, ip, port)
         }
-        setOption(libc, fd, sockets.level, sockets.receiveBuffer, receiveBufferBytes)
-        // Only for those who may; the others go on with what the system gives.
-        setOption(libc, fd, sockets.level, sockets.receiveBufferForce, receiveBufferBytes)
+        // The latter is for those who may; the others go on with what the system gives.
+        for (const option of [sockets.receiveBuffer, sockets.receiveBufferForce])
+            setOption(libc, fd, sockets.level, option, bufferBytes)
+        for (const option of [sockets.sendBuffer, sockets.sendBufferForce])
+            setOption(libc, fd, sockets.level, option, bufferBytes)
         setOption(libc, fd, sockets.levelIp, sockets.typeOfService, expedited)
         const bytes = Uint8Array.of(address.length, 0, 0, 0)
         libc.getsockname(fd, address, bytes)
-        return success(new BatchSocket(libc, fd, ip, (address[2] << 8) | address[3], onDatagram, owner))
+        return success(new BatchSocket(libc, fd, ip, (address[2] << 8) | address[3], onDatagram, options, owner))
     }
 
     /** Reads what is there into `messages`, once, and hands it on. Returns how many there were. */
@@ -77,23 +81,28 @@ export class BatchSocket implements UdpIo {
         const count = this.libc.recvmmsg(this.fd, messages.address, messages.count, sockets.dontWait, 0)
         for (let slot = 0; slot < count && this.isOpen; slot++)
             this.onDatagram(messages.datagram(slot), messages.ip(slot), messages.port(slot))
+        if (count > 0) this.options.onTurn?.(count === messages.count)
         return Math.max(0, count)
     }
 
     send(packet: Uint8Array, ip: string, port: number, mayDrop = false): boolean {
         if (!this.isOpen) return false
-        if (this.#queued >= (mayDrop ? queuedMost : queueSlots)) {
-            if (!mayDrop) this.sendFailures++
+        const most = mayDrop ? queuedMost : queueSlots
+        // What the system did not take before, it may take now.
+        if (this.#queued >= most) this.flush()
+        const isFull = this.#queued >= most
+        if (isFull || packet.length > packetBytesMost || !this.#queue.put(this.#queued, packet, ip, port)) {
+            if (!isFull || !mayDrop) this.sendFailures++
             return false
         }
-        if (packet.length > packetBytesMost || !this.#queue.put(this.#queued, packet, ip, port)) {
-            this.sendFailures++
-            return true
-        }
         this.#queued++
-        if (this.#queued >= flushAt && !this.#isCongested) this.flush()
+        if (this.#queued % flushAt === 0) this.flush()
         else if (this.#queued === 1) this.owner.onWaiting()
         return true
+    }
+
+    hurry(ms: number): void {
+        this.hurryUntilMs = performance.now() + ms
     }
 
     /** Hands what waits to the system. False: it does not take all of it now. */
@@ -117,8 +126,7 @@ export class BatchSocket implements UdpIo {
         }
         if (gone > 0 && gone < this.#queued) this.#queue.shift(gone, this.#queued)
         this.#queued -= gone
-        this.#isCongested = this.#queued > 0
-        return !this.#isCongested
+        return this.#queued === 0
     }
 
     close(): Promise<void> {

@@ -140,8 +140,12 @@ export class Engine {
         await loadOpus()
         if (!this.io) {
             const opened = await this.host.openUdp(ip, port, (datagram, fromIp, fromPort) => {
-                if (this.underlay.isTransparentFor(fromIp)) this.receive(datagram, fromIp, fromPort, this.clock.nowMs())
-                else this.underlay.pass(fromIp, atMs => this.receive(datagram, fromIp, fromPort, atMs))
+                if (this.underlay.isTransparentFor(fromIp)) {
+                    this.receive(datagram, fromIp, fromPort, this.clock.nowMs())
+                    return
+                }
+                const copy = Buffer.from(datagram)
+                this.underlay.pass(fromIp, atMs => this.receive(copy, fromIp, fromPort, atMs))
             })
             if (!opened.ok) return opened
             this.io = opened.value

@@ -54,7 +54,6 @@ export class Path {
 
 export class VirtualMedia implements MediaHost {
     readonly agenda = new Agenda()
-    readonly datagramsPerTurn = Number.POSITIVE_INFINITY
     /** Of each address, both ways; perfect where there is none. */
     readonly ways = new Map<string, Way>()
     readonly clock: TickerClock = {

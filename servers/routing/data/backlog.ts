@@ -3,8 +3,10 @@
  * newest of it is lost in the system. A share of what is read, the oldest, is dropped unread, which costs half of what
  * forwarding does; the share grows while the socket is never empty and shrinks when it is, so that it settles at what has to go.
  *
- * Owns the verdict. So many datagrams at most are read from a socket in a turn of the loop: fewer mean that nothing waits.
+ * Owns the verdict. A turn of the loop that read as many datagrams as a turn may leaves some that wait.
  */
+
+import type { TickerClock } from "../../../media/ticker.ts"
 
 /** The socket was never empty for so long: what is read now has waited for about as long. */
 const behindMs = 30
@@ -24,7 +26,7 @@ export class Backlog {
     /** Grows by the share with each datagram; a whole one is dropped. */
     #due = 0
     #isStale = false
-    #inTurn = 0
+    #isInTurn = false
     #lastTurnMs = 0
     #lastStepMs = 0
     /** When the loop went on after it had stood still. */
@@ -33,7 +35,7 @@ export class Backlog {
     #waiting: { turns: number; act: () => void }[] = []
     #beat: NodeJS.Timeout | undefined
 
-    constructor(private readonly datagramsPerTurn: number) {}
+    constructor(private readonly clock: TickerClock) {}
 
     start(): void {
         this.#lastTurnMs = performance.now()
@@ -43,9 +45,24 @@ export class Backlog {
 
     /** Before each datagram. */
     count(): void {
-        if (this.#inTurn++ > 0) return
+        if (this.#isInTurn) return
+        this.#isInTurn = true
         this.#look()
-        setImmediate(this.#turned)
+    }
+
+    /** After the datagrams of a turn. */
+    turned(isFull: boolean): void {
+        this.#isInTurn = false
+        if (!isFull) {
+            this.#fullSinceMs = undefined
+            this.#isStale = false
+            if (this.#share > 0) this.#step(-decline)
+            return
+        }
+        const nowMs = performance.now()
+        this.#fullSinceMs ??= nowMs
+        if (nowMs - this.#stalledMs < beatMs) this.#isStale = true
+        if (nowMs - this.#fullSinceMs > behindMs) this.#step(growth)
     }
 
     /** Whether the datagram at hand is one of those that have to go. Only asked of those that may. */
@@ -61,7 +78,7 @@ export class Backlog {
     /** Calls `act` once everything that has come before now is taken in. */
     whenCaughtUp(act: () => void): void {
         this.#waiting.push({ turns: 0, act })
-        if (this.#waiting.length === 1) setImmediate(this.#wait)
+        if (this.#waiting.length === 1) this.clock.afterInput(this.#wait)
     }
 
     close(): void {
@@ -75,21 +92,6 @@ export class Backlog {
         this.#lastTurnMs = nowMs
     }
 
-    readonly #turned = () => {
-        const isFull = this.#inTurn >= this.datagramsPerTurn
-        this.#inTurn = 0
-        if (!isFull) {
-            this.#fullSinceMs = undefined
-            this.#isStale = false
-            if (this.#share > 0) this.#step(-decline)
-            return
-        }
-        const nowMs = performance.now()
-        this.#fullSinceMs ??= nowMs
-        if (nowMs - this.#stalledMs < beatMs) this.#isStale = true
-        if (nowMs - this.#fullSinceMs > behindMs) this.#step(growth)
-    }
-
     #step(by: number): void {
         const nowMs = performance.now()
         if (nowMs - this.#lastStepMs < stepMs) return
@@ -101,11 +103,11 @@ export class Backlog {
     readonly #wait = () => {
         this.#waiting = this.#waiting.filter(each => {
             each.turns++
-            const isDry = this.#fullSinceMs === undefined && this.#inTurn < this.datagramsPerTurn
+            const isDry = this.#fullSinceMs === undefined
             if (each.turns < turnsMost && !(isDry && each.turns >= 2)) return true
             each.act()
             return false
         })
-        if (this.#waiting.length > 0) setImmediate(this.#wait)
+        if (this.#waiting.length > 0) this.clock.afterInput(this.#wait)
     }
 }

@@ -67,10 +67,9 @@ export class DataPlane {
         this.#options = options
         this.#seams = seams
         this.#host = seams.host ?? systemHost
-        this.#backlog = new Backlog(this.#host.datagramsPerTurn)
+        this.#backlog = new Backlog(this.#host.clock)
         const { ip, bootId, helloMs } = options
-        this.#underlay = seams.underlay ?? new Underlay(options.underlay)
-        this.#mindTimers()
+        this.#underlay = seams.underlay ?? new Underlay(options.underlay, this.#host.clock)
         this.#environment = {
             ...{ bootId, helloMs },
             isWell: () => performance.now() - (this.#controlHeardMs ?? performance.now()) < controlSilenceMs,
@@ -178,11 +177,9 @@ export class DataPlane {
                 this.#loadPercent = request.percent
                 return
             case "emulate":
-                this.#underlay.set(request.far, request.conditions)
-                return this.#mindTimers()
+                return this.#underlay.set(request.far, request.conditions)
             case "locate":
-                this.#underlay.learn(request.id, request.address)
-                return this.#mindTimers()
+                return this.#underlay.learn(request.id, request.address)
             case "alive":
                 this.#controlHeardMs = performance.now()
                 return
@@ -215,17 +212,15 @@ export class DataPlane {
         }
     }
 
-    /** What is emulated is held back by Node's timers. */
-    #mindTimers(): void {
-        this.#host.mindTimers?.(!this.#underlay.isPlain)
-    }
-
     async #bindLinks(port: number): Promise<void> {
         const { ip } = this.#options
         const hear: DatagramHandler = (datagram, fromIp, fromPort) => {
             if (this.#underlay.isPlain || this.#underlay.hears(fromIp)) this.#onDatagram(datagram, fromIp, fromPort)
         }
-        const opened = await this.#host.openUdp(ip, port, hear, true)
+        const opened = await this.#host.openUdp(ip, port, hear, {
+            isPressing: true,
+            onTurn: mayHoldMore => this.#backlog.turned(mayHoldMore),
+        })
         if (!opened.ok) return this.#seams.report({ type: "unbound", socket: "links", what: opened.what })
         this.#socket = new UnderlayUdp(opened.value, this.#underlay)
         this.#backlog.start()

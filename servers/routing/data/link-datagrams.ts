@@ -215,7 +215,7 @@ export class LinkDatagrams {
         seal(datagram, this.#keys.send, kind, ++this.#sequence)
         const mayDrop = kind === datagramKinds.media || kind === datagramKinds.routed
         if (!this.#environment.send(datagram, this.ip, this.port, mayDrop)) {
-            this.counters.congested++
+            if (mayDrop) this.counters.congested++
             return false
         }
         this.counters.sent++

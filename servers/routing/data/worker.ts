@@ -18,9 +18,12 @@ const port = parentPort
 if (!port) throw new Error("this is the entry of a thread")
 
 const { options, wakeFd } = workerData as WorkerStart
+// Without a wake, what control says would wait for the end of a rest.
+const loop = wakeFd === undefined ? undefined : BatchLoop.open(wakeFd)
+// An error may end the thread before it is asked to close.
+process.once("exit", () => loop?.close())
 const plane = new DataPlane(options, {
-    // Without a wake, what control says would wait for the end of a rest.
-    host: wakeFd === undefined ? undefined : BatchLoop.open(wakeFd),
+    host: loop,
     report: (report: DataReport) => {
         port.postMessage(report)
         // Nothing is left that would keep the thread.

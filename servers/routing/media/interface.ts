@@ -19,7 +19,7 @@ export interface MediaPlaneOptions {
     loadPercent: () => number
     /**
      * Sends one RTP packet to a neighbour, with the label that the neighbour handed out for this session. `packet` belongs to
-     * the plane and is written again 80 ms later: send it or copy it before returning. Must not throw.
+     * the plane and is written again at once: send it or copy it before returning. Must not throw.
      */
     sendOnLink: (peer: string, label: number, packet: Buffer) => void
     /** Another clock and another network than the process's own: those of a virtual world. */

@@ -36,6 +36,8 @@ export type * from "./interface.ts"
 
 const probesPerSecondDefault = 200
 const probeFirstByte = 0x50
+/** No train takes longer. */
+const trainMs = 100
 
 export class MediaPlane implements MediaPlaneFace {
     private readonly sessions: Sessions
@@ -191,7 +193,10 @@ export class MediaPlane implements MediaPlaneFace {
 
     private takenByServer(datagram: Buffer, ip: string, port: number): boolean {
         const reply = (answer: Buffer) => this.io?.send(answer, ip, port)
-        return this.options.serverDatagram?.(datagram, ip, port, reply) ?? false
+        const isTaken = this.options.serverDatagram?.(datagram, ip, port, reply) ?? false
+        // More of a train is to come, and when each of its packets came is what is asked.
+        if (isTaken) this.io?.hurry?.(trainMs)
+        return isTaken
     }
 
     private answerProbe(datagram: Buffer, ip: string, port: number): void {

@@ -34,6 +34,10 @@ export class UnderlayUdp implements UdpIo {
         return true
     }
 
+    hurry(ms: number): void {
+        this.#io.hurry?.(ms)
+    }
+
     close(): Promise<void> {
         return this.#io.close()
     }

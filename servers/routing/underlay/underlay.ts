@@ -7,6 +7,7 @@
  */
 
 import { isIPv4 } from "node:net"
+import { systemClock, type TickerClock } from "../../../media/ticker.ts"
 import { isPlain, noConditions, type PathConditions, type UnderlayPlan } from "./conditions.ts"
 import { EmulatedPath } from "./path.ts"
 import { StreamPath } from "./stream-path.ts"
@@ -40,7 +41,10 @@ export class Underlay {
     readonly #waiting = new Map<EmulatedPath, Waiting[]>()
     #closed = false
 
-    constructor(plan: UnderlayPlan = { seed: 1, paths: new Map() }) {
+    readonly #clock: TickerClock
+
+    constructor(plan: UnderlayPlan = { seed: 1, paths: new Map() }, clock: TickerClock = systemClock) {
+        this.#clock = clock
         this.#seed = plan.seed
         for (const [far, conditions] of plan.paths) this.#asked.set(far, conditions)
         this.#apply()
@@ -198,8 +202,8 @@ export class Underlay {
     }
 
     /**
-     * Timers are good for a millisecond. Behind a bottleneck the distance of two packets matters and is shorter than that,
-     * so that the last millisecond is spent looking at the clock, between turns of the event loop.
+     * Node's timers are good for a millisecond. Behind a bottleneck the distance of two packets matters and is shorter than that,
+     * so that with them the last millisecond is spent looking at the clock, between turns of the event loop.
      */
     #wakeFor(path: EmulatedPath): void {
         const queue = this.#waiting.get(path)
@@ -219,7 +223,8 @@ export class Underlay {
             return
         }
         const waitMs = queue[0].dueMs - performance.now()
-        if (precise && waitMs < 1.5) setImmediate(() => this.#wakeFor(path))
+        if (!this.#clock.isCoarse) this.#clock.after(waitMs, () => this.#wakeFor(path))
+        else if (precise && waitMs < 1.5) setImmediate(() => this.#wakeFor(path))
         else setTimeout(() => this.#wakeFor(path), precise ? waitMs - 1 : waitMs)
     }
 }
