@@ -65,7 +65,7 @@ export class Channel {
     /** Protects what is sent. A channel made with room for a tag sends nothing without it. */
     sender: SrtpSender | undefined
 
-    private readonly packet: Buffer
+    private readonly packet: SharedPacket
     private sequence: number
     private readonly pause = new Pause()
     private readonly ticksOfTick: number
@@ -131,7 +131,7 @@ export class Channel {
         if (!this.open || this.leaving || (this.tagBytes > 0 && !this.sender)) return
         const isDue = this.pause.isDue(mix === undefined)
         if (this.kind === "link" && !isDue) return
-        const { packet } = this
+        const packet = this.packet.whole
         const marker = this.sent === 0 || this.pause.hasEnded
         const { payloadType } = this
         const { silence } = this.codec
@@ -144,15 +144,33 @@ export class Channel {
         let length = rtpHeaderBytes + payload.length
         if (this.sender) length = this.sender.protect(packet, length)
         if (length === 0) return
-        this.emit(length === packet.length ? packet : packet.subarray(0, length))
+        this.emit(this.packet.first(length))
     }
 }
 
-const packets: (Buffer | undefined)[] = []
+/** A packet in the making. The views of its beginning are kept, as the same few lengths come again and again. */
+class SharedPacket {
+    readonly whole: Buffer
+    private readonly beginnings: (Buffer | undefined)[] = []
 
-/** Shared by all channels with packets of this length: whoever is given one has taken it when they return. */
-function packetOf(bytes: number): Buffer {
-    const packet = packets[bytes] ?? Buffer.alloc(bytes)
-    packets[bytes] = packet
+    constructor(bytes: number) {
+        this.whole = Buffer.alloc(bytes)
+    }
+
+    first(bytes: number): Buffer {
+        const known = this.beginnings[bytes]
+        if (known) return known
+        const made = this.whole.subarray(0, bytes)
+        this.beginnings[bytes] = made
+        return made
+    }
+}
+
+const packets: (SharedPacket | undefined)[] = []
+
+/** Shared by all channels with packets of up to this length: whoever is given one has taken it when they return. */
+function packetOf(bytesMost: number): SharedPacket {
+    const packet = packets[bytesMost] ?? new SharedPacket(bytesMost)
+    packets[bytesMost] = packet
     return packet
 }

@@ -26,9 +26,12 @@ export class ActiveSpeaker {
     /** Looks at the sound of one tick. True when it is to be told that `current` is another now. */
     follow(channels: readonly Channel[], tick: number): boolean {
         let loudest: Channel | undefined
+        let most = speechPower
         for (let i = 0; i < channels.length; i++) {
             const channel = channels[i]!
-            if (channel.presence > (loudest?.presence ?? speechPower)) loudest = channel
+            if (channel.presence <= most) continue
+            loudest = channel
+            most = channel.presence
         }
         this.quietTicks = loudest ? 0 : this.quietTicks + 1
         if (loudest && !this.yields(loudest)) this.candidateTicks = 0
