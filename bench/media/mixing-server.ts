@@ -8,7 +8,7 @@ import { BatchLoop } from "../../media/batch-udp/loop.ts"
 import type { CodecName } from "../../media/codec.ts"
 import { systemHost } from "../../media/host.ts"
 import { raisePriority } from "../../media/priority.ts"
-import { Ticker } from "../../media/ticker.ts"
+import { Ticker, type TickerStatistics } from "../../media/ticker.ts"
 import { tickMs } from "../../servers/routing/media/channel.ts"
 import { MediaPlane } from "../../servers/routing/media/plane.ts"
 import { endpointsIp, keysOf, serverIp } from "./addresses.ts"
@@ -16,7 +16,7 @@ import { endpointsIp, keysOf, serverIp } from "./addresses.ts"
 export type ServerOrder =
     | { type: "start"; udp: Udp }
     | { type: "join"; codec: CodecName; participants: number; roomSize: number; ports: number[] }
-    | { type: "measure"; seconds: number }
+    | { type: "measure"; seconds: number; windows: number }
 
 /** How datagrams cross into the system. */
 export type Udp = "batch" | "dgram"
@@ -29,7 +29,8 @@ export interface ServerReport {
     accepted: number
     /** Of those that the endpoints sent, by their sequence numbers. */
     lost: number
-    latenessP99Ms: number
+    /** Of each window. */
+    latenessP99Ms: number[]
     latenessMaxMs: number
     skipped: number
     /** Time in which the process could have run and another did, as Linux counts it; 0 elsewhere. */
@@ -86,31 +87,35 @@ async function obey({ plane, ticker }: Started, order: ServerOrder): Promise<unk
             return {}
         case "measure":
             await wait(settleMs)
-            ticker.resetStatistics()
-            return measure(plane, order.seconds)
+            return measure(plane, ticker, order.seconds, order.windows)
     }
 }
 
-async function measure(plane: MediaPlane, seconds: number): Promise<ServerReport> {
+async function measure(plane: MediaPlane, ticker: Ticker, seconds: number, windows: number): Promise<ServerReport> {
+    ticker.resetStatistics()
     const before = count(plane)
     const queuedBeforeMs = queuedMs()
     const cpu = process.cpuUsage()
     const fromMs = performance.now()
-    await wait(seconds * 1000)
+    const lateness: TickerStatistics[] = []
+    for (let window = 0; window < windows; window++) {
+        await wait((seconds * 1000) / windows)
+        lateness.push(ticker.statistics())
+        ticker.resetStatistics()
+    }
     const wallMs = performance.now() - fromMs
     const { user, system } = process.cpuUsage(cpu)
     const after = count(plane)
-    const { latenessP99Ms, latenessMaxMs, skipped } = plane.statistics().ticks
     return {
         cpuUs: user + system,
         wallUs: wallMs * 1000,
-        ticks: after.ticks - before.ticks,
+        ticks: lateness.reduce((sum, { done }) => sum + done, 0),
         sent: after.sent,
         accepted: after.accepted - before.accepted,
         lost: after.lost - before.lost,
-        latenessP99Ms,
-        latenessMaxMs,
-        skipped,
+        latenessP99Ms: lateness.map(({ latenessP99Ms }) => latenessP99Ms),
+        latenessMaxMs: Math.max(...lateness.map(({ latenessMaxMs }) => latenessMaxMs)),
+        skipped: lateness.reduce((sum, { skipped }) => sum + skipped, 0),
         queuedMs: queuedMs() - queuedBeforeMs,
     }
 }
@@ -125,8 +130,8 @@ function queuedMs(): number {
 }
 
 function count(plane: MediaPlane) {
-    const { legs, datagrams, ticks } = plane.statistics()
+    const { legs, datagrams } = plane.statistics()
     const sent = legs.reduce((sum, leg) => sum + leg.sent, 0)
     const lost = legs.reduce((sum, leg) => sum + leg.lost, 0)
-    return { sent, lost, accepted: datagrams.accepted, ticks: ticks.done }
+    return { sent, lost, accepted: datagrams.accepted }
 }

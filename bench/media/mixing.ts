@@ -36,15 +36,18 @@ const scenarios: Scenario[] = [
     { figure: "opusParticipants", codec: "opus", roomSize: 4, talkers: 4, firstGuess: 76 },
     { figure: "listeners3Talkers", codec: "opus", roomSize: 0, talkers: 3, firstGuess: 950 },
 ]
-const seconds = 16
+const seconds = 18
+/** How late ticks are is the median of so many windows: the machine stands still now and then, for everybody. */
+const windows = 3
 const warmUpMs = 2000
 
 export async function mixingFigures({ progress, udp }: Setting): Promise<Record<string, number>> {
     const figures: Record<string, number> = {}
     for (const { figure } of scenarios) {
-        const { tickLateP99Ms, ...own } = await mixingFigure(figure, progress, udp)
+        const { tickLateP99Ms, tickLateWorstP99Ms, ...own } = await mixingFigure(figure, progress, udp)
         Object.assign(figures, own)
         figures.tickLateP99Ms = Math.max(figures.tickLateP99Ms ?? 0, tickLateP99Ms)
+        figures.tickLateWorstP99Ms = Math.max(figures.tickLateWorstP99Ms ?? 0, tickLateWorstP99Ms)
     }
     return figures
 }
@@ -63,19 +66,21 @@ export async function mixingFigure(
     progress(
         `${figure}: ${ofCore} at 70 % of a core; measured ${participants} at ${(result.load * 100).toFixed(0)} %, ` +
             `${result.usOfParticipantTick.toFixed(1)} us a participant and tick, ticks late p99 ${result.tickLateP99Ms} ms ` +
-            `(max ${result.tickLateMaxMs.toFixed(1)}, skipped ${result.skipped}), lost ${(result.loss * 100).toFixed(2)} %, ` +
+            `(worst window ${result.tickLateWorstP99Ms}, max ${result.tickLateMaxMs.toFixed(1)}, skipped ${result.skipped}), lost ${(result.loss * 100).toFixed(2)} %, ` +
             `waited for a processor ${(result.queued * 100).toFixed(1)} % of the time`,
     )
     return {
         [figure]: ofCore,
         [`${figure}Us`]: Math.round(result.usOfParticipantTick * 10) / 10,
         tickLateP99Ms: result.tickLateP99Ms,
+        tickLateWorstP99Ms: result.tickLateWorstP99Ms,
     }
 }
 
 interface Result extends Loaded {
     usOfParticipantTick: number
     tickLateP99Ms: number
+    tickLateWorstP99Ms: number
     tickLateMaxMs: number
     skipped: number
     /** Share of the time in which the server waited for a processor that others had. */
@@ -97,13 +102,15 @@ async function measure(scenario: Scenario, participants: number, udp: Udp): Prom
         // Engines run already when they join a session: how these begin is not what a jitter buffer should hold against them.
         await wait(warmUpMs)
         await ask(server, { type: "join", ...order, ports } satisfies ServerOrder)
-        const report = await ask<ServerReport>(server, { type: "measure", seconds } satisfies ServerOrder)
+        const report = await ask<ServerReport>(server, { type: "measure", seconds, windows } satisfies ServerOrder)
         const { received } = await ask<EndpointsReport>(endpoints, { type: "stop" } satisfies EndpointsOrder)
+        const late = report.latenessP99Ms.sort((a, b) => a - b)
         const load = report.cpuUs / report.wallUs
         return {
             load,
             usOfParticipantTick: report.cpuUs / (report.ticks * participants),
-            tickLateP99Ms: report.latenessP99Ms,
+            tickLateP99Ms: late[windows >> 1],
+            tickLateWorstP99Ms: late[windows - 1],
             tickLateMaxMs: report.latenessMaxMs,
             skipped: report.skipped,
             queued: (report.queuedMs * 1000) / report.wallUs,

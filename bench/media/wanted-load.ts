@@ -59,8 +59,9 @@ export function participantsOfCore(participants: number, { load }: Loaded): numb
     return Math.floor((participants * wantedLoad) / load)
 }
 
+/** Above it counts double: how late ticks are grows steeply there. */
 function offTheMark({ load }: Loaded): number {
-    return Math.abs(load - wantedLoad)
+    return load > wantedLoad ? 2 * (load - wantedLoad) : wantedLoad - load
 }
 
 /** Rooms are of four. */
