@@ -5,6 +5,7 @@
  * Owns that memory and its layout (Linux, 64 bits). Never calls the system.
  */
 
+import { intToIpv4, ipv4ToInt } from "../../protocol/text.ts"
 import type { Libc } from "./libc.ts"
 
 /** `struct mmsghdr`: a `msghdr` of 56 bytes, the length that was read, and padding. */
@@ -81,7 +82,7 @@ export class Messages {
     /** Copies `packet`, not longer than a slot, and says where it goes. False: `ip` is no IPv4 address. */
     put(slot: number, packet: Uint8Array, ip: string, port: number): boolean {
         const number = numberOf(ip)
-        if (number === undefined) return false
+        if (number < 0) return false
         this.#bytes.set(packet, slot * this.#stride)
         this.#pieces[slot * 4 + 2] = packet.length
         writePeer(this.#peers, slot * addressBytes, number, port)
@@ -108,7 +109,7 @@ export class Messages {
 /** A `sockaddr_in`; undefined when `ip` is no IPv4 address. */
 export function socketAddress(ip: string, port: number): Uint8Array | undefined {
     const number = numberOf(ip)
-    if (number === undefined) return undefined
+    if (number < 0) return undefined
     const address = new Uint8Array(addressBytes)
     address[0] = 2
     writePeer(address, 0, number, port)
@@ -132,18 +133,18 @@ function textOf(number: number): string {
     const known = texts.get(number)
     if (known !== undefined) return known
     if (texts.size >= addressesMost) texts.clear()
-    const text = `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`
+    const text = intToIpv4(number)
     texts.set(number, text)
     return text
 }
 
-function numberOf(text: string): number | undefined {
+/** -1: it is no IPv4 address. */
+function numberOf(text: string): number {
     const known = numbers.get(text)
     if (known !== undefined) return known
-    const parts = text.split(".")
-    if (parts.length !== 4 || !parts.every(part => /^\d{1,3}$/.test(part) && Number(part) < 256)) return undefined
+    const number = ipv4ToInt(text)
+    if (number < 0) return number
     if (numbers.size >= addressesMost) numbers.clear()
-    const number = parts.reduce((sum, part) => sum * 256 + Number(part), 0)
     numbers.set(text, number)
     return number
 }

@@ -4,16 +4,13 @@
  * Owns a counter of the system (eventfd). To be closed only when that thread has ended: its number may be another's afterwards.
  */
 
-import { type Libc, loadLibc } from "./libc.ts"
-
-const nonBlocking = 0o4000
-const closeOnExec = 0o2000000
+import { type Libc, loadLibc, sockets } from "./libc.ts"
 
 export class Wake {
     /** Undefined: this system has no such thing, and no `BatchLoop` either. */
     static open(): Wake | undefined {
         const libc = loadLibc()
-        const fd = libc?.eventfd(0, nonBlocking | closeOnExec) ?? -1
+        const fd = libc?.eventfd(0, sockets.nonBlocking | sockets.closeOnExec) ?? -1
         return libc && fd >= 0 ? new Wake(libc, fd) : undefined
     }
 

@@ -206,9 +206,10 @@ describe("a socket whose system takes no more", { skip: onlyLinux }, () => {
     /** A system that takes `takes` datagrams in all, and then none until it is told otherwise. */
     function stubborn() {
         const system = { takes: 0, errno: errnos.again as number, gone: [] as number[] }
-        const libc = {
+        const libc: Libc = {
             ...{ socket: () => 9, bind: () => 0, getsockname: () => 0, setsockopt: () => 0, close: () => 0 },
-            addressOf: () => 0,
+            ...{ recvmmsg: () => -1, ppoll: () => 0, scheduler: () => 0, setSchedule: () => 0, prctl: () => 0 },
+            ...{ eventfd: () => -1, read: () => -1, write: () => -1, addressOf: () => 0, nameOf: String },
             errno: () => system.errno,
             sendmmsg: (_fd: number, address: number, count: number) => {
                 const taken = Math.min(count, system.takes)
@@ -217,7 +218,7 @@ describe("a socket whose system takes no more", { skip: onlyLinux }, () => {
                 for (let i = 0; i < taken; i++) system.gone.push(address / 64 + i)
                 return taken
             },
-        } as unknown as Libc
+        }
         const owner = { onWaiting: () => {}, onClosed: () => {} }
         const opened = BatchSocket.open(libc, "127.0.0.1", 7, () => {}, {}, owner)
         assert.ok(opened.ok)

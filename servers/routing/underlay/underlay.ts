@@ -39,9 +39,8 @@ export class Underlay {
     readonly #gates = new Set<Gate>()
     /** Datagrams in order of their time, for each path. */
     readonly #waiting = new Map<EmulatedPath, Waiting[]>()
-    #closed = false
-
     readonly #clock: TickerClock
+    #closed = false
 
     constructor(plan: UnderlayPlan = { seed: 1, paths: new Map() }, clock: TickerClock = systemClock) {
         this.#clock = clock
@@ -223,9 +222,9 @@ export class Underlay {
             return
         }
         const waitMs = queue[0].dueMs - performance.now()
-        if (!this.#clock.isCoarse) this.#clock.after(waitMs, () => this.#wakeFor(path))
-        else if (precise && waitMs < 1.5) setImmediate(() => this.#wakeFor(path))
-        else setTimeout(() => this.#wakeFor(path), precise ? waitMs - 1 : waitMs)
+        const looks = precise && this.#clock.isCoarse
+        if (looks && waitMs < 1.5) setImmediate(() => this.#wakeFor(path))
+        else this.#clock.after(looks ? waitMs - 1 : waitMs, () => this.#wakeFor(path))
     }
 }
 
