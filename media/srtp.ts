@@ -4,10 +4,10 @@
  *
  * Owns the key derivation, the packet index with its roll-over counter, and the replay windows. Never chooses keys (they come
  * over the signalling) and never shows them. One `SrtpSender` or `SrtpReceiver` for each direction and master key.
- * Allocates what node:crypto gives back for the key stream of some packets, and nothing else for a packet.
+ * Allocates nothing for a packet, but for what node:crypto gives back where it has to make the key stream.
  */
 
-import { type Cipher, createCipheriv } from "node:crypto"
+import { aesBlockBytes, aesBlocks, type BlockCipher, openAes } from "./aes.ts"
 import { HmacSha1 } from "./hmac-sha1.ts"
 import { rtpHeaderBytes, sequenceDistance } from "./rtp.ts"
 
@@ -46,36 +46,30 @@ export type SrtpRefusal = "malformed" | "forged" | "replayed" | "too-many-stream
 
 /** Session key, salt or authentication key: `bytes` of key stream under the master key, at the label. */
 export function deriveSrtp(master: Uint8Array, label: number, bytes: number): Uint8Array {
-    const cipher = openEcb(master.subarray(0, keyBytes))
-    const blocks = Math.ceil(bytes / 16)
-    const input = new Uint8Array(blocks * 16)
-    for (let block = 0; block < blocks; block++) {
-        input.set(master.subarray(keyBytes, keyBytes + saltBytes), block * 16)
-        input[block * 16 + 7]! ^= label
-        input[block * 16 + 15] = block
+    const count = Math.ceil(bytes / aesBlockBytes)
+    const blocks = aesBlocks(count)
+    for (let block = 0; block < count; block++) {
+        blocks.bytes.set(master.subarray(keyBytes, keyBytes + saltBytes), block * aesBlockBytes)
+        blocks.bytes[block * aesBlockBytes + 7]! ^= label
+        blocks.bytes[block * aesBlockBytes + 15] = block
     }
-    return Uint8Array.from(cipher.update(input).subarray(0, bytes))
-}
-
-function openEcb(key: Uint8Array): Cipher {
-    return createCipheriv("aes-128-ecb", key, null).setAutoPadding(false)
+    const stream = openAes(master.subarray(0, keyBytes)).encrypt(blocks, count * aesBlockBytes)
+    return Uint8Array.from(stream.subarray(0, bytes))
 }
 
 /** A stream that goes on gets the key stream of so many packets at once: a call costs more than what it computes. */
 const packetsAhead = 16
-const counters = Buffer.alloc(packetsAhead * blocksMost * 16)
-const counterView = new DataView(counters.buffer, counters.byteOffset, counters.length)
-/** The first so many blocks of them. */
-const countersOf: (Buffer | undefined)[] = []
-const noStream = Buffer.alloc(0)
+const counters = aesBlocks(packetsAhead * blocksMost)
+const counterView = new DataView(counters.bytes.buffer)
+const noStream = new Uint8Array(0)
 
 /** Encryption and authentication of one direction for RTP, or for RTCP. */
 class Transform {
-    private readonly cipher: Cipher
+    private readonly cipher: BlockCipher
     private readonly salt: DataView
     private readonly hmac: HmacSha1
     /** Key stream of the packets `first` to `first + count - 1` of the stream `ssrc`, `blocks` of 16 bytes for each. */
-    private stream: Buffer = noStream
+    private stream: Uint8Array = noStream
     private ssrc = 0
     private first = 0
     private count = 0
@@ -88,7 +82,7 @@ class Transform {
         saltLabel: Label,
         private readonly ahead: number,
     ) {
-        this.cipher = openEcb(deriveSrtp(master, keyLabel, keyBytes))
+        this.cipher = openAes(deriveSrtp(master, keyLabel, keyBytes))
         const salt = new Uint8Array(16)
         salt.set(deriveSrtp(master, saltLabel, saltBytes))
         this.salt = new DataView(salt.buffer)
@@ -128,12 +122,7 @@ class Transform {
                 counterView.setUint32(at + 12, word3 ^ block)
             }
         }
-        let counted = countersOf[at >> 4]
-        if (!counted) {
-            counted = counters.subarray(0, at)
-            countersOf[at >> 4] = counted
-        }
-        this.stream = this.cipher.update(counted)
+        this.stream = this.cipher.encrypt(counters, at)
     }
 
     /** Writes the tag of the first `bytes` to `at`. */
@@ -189,7 +178,7 @@ export class SrtpSender {
         }
         if (this.rollOver > 0xffffffff) return 0
         this.lastSequence = sequence
-        this.rtp.crypt(packet, payloadOffset(packet), bytes, read32(packet, 8), this.rollOver * 65536 + sequence)
+        this.rtp.crypt(packet, payloadOffset(packet), bytes, readSsrc(packet, 8), this.rollOver * 65536 + sequence)
         if (!this.carriesRollOver) {
             this.rtp.sign(packet, bytes, this.rollOver)
             return bytes + srtpTagBytes
@@ -203,7 +192,7 @@ export class SrtpSender {
     protectRtcp(packet: Uint8Array, bytes: number): number {
         if (this.rtcpIndex >= rtcpIndexLast) return 0
         const index = ++this.rtcpIndex
-        this.rtcp.crypt(packet, rtcpHeaderBytes, bytes, read32(packet, 4), index)
+        this.rtcp.crypt(packet, rtcpHeaderBytes, bytes, readSsrc(packet, 4), index)
         write32(packet, bytes, (encryptedFlag | index) >>> 0)
         this.rtcp.sign(packet, bytes + 4, undefined)
         return bytes + srtcpTrailerBytes
@@ -264,7 +253,7 @@ export class SrtpReceiver {
         if (bytes < rtpHeaderBytes || packet.length > blocksMost * 16 || packet[0]! >> 6 !== 2) return "malformed"
         const from = payloadOffset(packet)
         if (from > bytes) return "malformed"
-        const ssrc = read32(packet, 8)
+        const ssrc = readSsrc(packet, 8)
         const stream = find(this.streams, ssrc)
         const sequence = read16(packet, 2)
         let index = stream ? stream.indexOf(sequence) : sequence
@@ -282,7 +271,7 @@ export class SrtpReceiver {
         if (bytes < rtcpHeaderBytes || packet.length > blocksMost * 16 || packet[0]! >> 6 !== 2) return "malformed"
         const trailer = read32(packet, bytes)
         const index = trailer & rtcpIndexLast
-        const ssrc = read32(packet, 4)
+        const ssrc = readSsrc(packet, 4)
         const stream = find(this.rtcpStreams, ssrc)
         if (stream && !stream.isFresh(index)) return "replayed"
         if (!this.rtcp.isSigned(packet, bytes + 4, undefined)) return "forged"
@@ -323,8 +312,13 @@ function read16(packet: Uint8Array, at: number): number {
     return (packet[at]! << 8) | packet[at + 1]!
 }
 
+/** Signed: half of them would be numbers of 33 bits, each of which makes an object when it is handed over. */
+function readSsrc(packet: Uint8Array, at: number): number {
+    return (packet[at]! << 24) | (packet[at + 1]! << 16) | (packet[at + 2]! << 8) | packet[at + 3]!
+}
+
 function read32(packet: Uint8Array, at: number): number {
-    return ((packet[at]! << 24) | (packet[at + 1]! << 16) | (packet[at + 2]! << 8) | packet[at + 3]!) >>> 0
+    return readSsrc(packet, at) >>> 0
 }
 
 function write32(packet: Uint8Array, at: number, value: number): void {

@@ -1,12 +1,11 @@
 /**
  * The few calls of the C library that Node has no way to: many datagrams in one call, and a wait that is exact to microseconds.
  *
- * Owns the binding (koffi). Never keeps memory: whoever gives an address keeps what is there. Only for Linux of 64 bits, whose
- * structures are the same on x64 and arm64.
+ * Owns the binding. Never keeps memory: whoever gives an address keeps what is there.
  */
 
-import { createRequire } from "node:module"
 import type { LibraryHandle } from "koffi"
+import { loadNative } from "../native.ts"
 
 export interface Libc {
     socket(domain: number, type: number, protocol: number): number
@@ -29,7 +28,6 @@ export interface Libc {
     close(fd: number): number
     /** Of the last call that failed. */
     errno(): number
-    /** Where `bytes` are. Memory of an ArrayBuffer stays where it is as long as somebody holds it. */
     addressOf(bytes: Uint8Array): number
     /** Such as "EADDRINUSE". */
     nameOf(errno: number): string
@@ -37,30 +35,19 @@ export interface Libc {
 
 /** Undefined: not on this system. */
 export function loadLibc(): Libc | undefined {
-    if (process.platform !== "linux" || (process.arch !== "x64" && process.arch !== "arm64")) return undefined
-    const koffi = loadKoffi()
-    if (!koffi) return undefined
+    const native = loadNative()
+    if (!native) return undefined
+    const { koffi, library, addressOf } = native
     const names = new Map(Object.entries(koffi.os.errno).map(([name, code]) => [code, name]))
     return {
-        ...bind(koffi.load(null)),
+        ...bind(library),
+        addressOf,
         errno: () => koffi.errno(),
         nameOf: errno => names.get(errno) ?? `error ${errno}`,
     }
 }
 
-function loadKoffi(): typeof import("koffi") | undefined {
-    try {
-        return createRequire(import.meta.url)("koffi")
-    } catch {
-        // Not installed, as it is optional, or it has nothing for this system.
-        return undefined
-    }
-}
-
-function bind(library: LibraryHandle): Omit<Libc, "errno" | "nameOf"> {
-    // Addresses are numbers: 48 bits, and cheaper to hand over than a buffer is.
-    const memcpy = library.func("uintptr_t memcpy(void *to, void *from, size_t bytes)")
-    const nothing = new Uint8Array(1)
+function bind(library: LibraryHandle): Omit<Libc, "addressOf" | "errno" | "nameOf"> {
     const getScheduler = library.func("int sched_getscheduler(int thread)")
     // Older C libraries have no name for it.
     const syscall = library.func(
@@ -81,8 +68,6 @@ function bind(library: LibraryHandle): Omit<Libc, "errno" | "nameOf"> {
         read: library.func("intptr_t read(int fd, void *bytes, size_t count)"),
         write: library.func("intptr_t write(int fd, void *bytes, size_t count)"),
         close: library.func("int close(int fd)"),
-        // It returns where it would have written.
-        addressOf: bytes => memcpy(bytes, nothing, 0),
     }
 }
 
