@@ -3,7 +3,7 @@
  * drawn from it: choice of neighbours, link state and routing tables run in virtual time.
  */
 
-import { choiceDefaults } from "../../servers/routing/neighbours/choice.ts"
+import { choiceDefaults } from "../../servers/routing/neighbours/model.ts"
 import { Overlay } from "../../sim/world/overlay.ts"
 import { Random } from "../../sim/world/random.ts"
 import { readData } from "./folder.ts"

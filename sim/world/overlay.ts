@@ -5,14 +5,14 @@
  * Owns the wiring of the cores to each other and to virtual time, as the adapter of `servers/routing` does in a process.
  */
 
+import { NeighbourChoice } from "../../servers/routing/neighbours/choice.ts"
 import {
     type ChoiceEffect,
     type ChoiceEvent,
     type ChoiceLimits,
     choiceDefaults,
     type Member,
-    NeighbourChoice,
-} from "../../servers/routing/neighbours/choice.ts"
+} from "../../servers/routing/neighbours/model.ts"
 import type { NeighbourPolicy, PathMeasurement } from "../../servers/routing/neighbours/rule.ts"
 import type { AdvertisedLink } from "../../servers/routing/route/advertisement.ts"
 import { maximumCost } from "../../servers/routing/route/graph.ts"

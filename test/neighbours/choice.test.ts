@@ -1,12 +1,12 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
+import { NeighbourChoice } from "../../servers/routing/neighbours/choice.ts"
 import {
     type ChoiceEffect,
     type ChoiceEvent,
     choiceDefaults,
     type Member,
-    NeighbourChoice,
-} from "../../servers/routing/neighbours/choice.ts"
+} from "../../servers/routing/neighbours/model.ts"
 import type { PathMeasurement } from "../../servers/routing/neighbours/rule.ts"
 
 const member = (id: string, more: Partial<Member> = {}): Member => ({

@@ -3,19 +3,19 @@
  * improve, extend [claims 14-17].
  *
  * A wish starts a campaign: attempts, each an epoch of its own, until one is active or there have been too many. The old epoch
- * goes on until the new one is active (make before break). Owns campaigns; what happens to a single attempt on its way is
- * node.ts.
+ * goes on until the new one is active (make before break). Owns campaigns; what an attempt asks for is asking.ts, what happens to
+ * it on its way node.ts.
  */
 
-import { type Req, type Resv, reservationLimits } from "../../../protocol/reservation.ts"
+import { type Resv, reservationLimits } from "../../../protocol/reservation.ts"
+import { Asking } from "./asking.ts"
 import { type Attempt, newAttempt } from "./attempt.ts"
-import { bottleneck } from "./bottleneck.ts"
 import type { Context } from "./context.ts"
 import { DueList } from "./due-list.ts"
-import { type BandwidthGraph, type Destination, maxDelayFor, type Shortage, type Wish } from "./model.ts"
+import type { Shortage, Wish } from "./model.ts"
 import type { Node, SourceEars } from "./node.ts"
-import { creditedGraph, findTree, longestDelay, serversBelow, type TreeWish, treeOfWays } from "./server-tree.ts"
-import { isVague, moreExact, noAnswer, noPath, noUnitsAt, noUnitsHere, noWay, shortOnLink } from "./shortages.ts"
+import { longestDelay, serversBelow, treeOfWays } from "./server-tree.ts"
+import { moreExact, noAnswer, noPath, noUnitsAt, noUnitsHere, noWay, shortOnLink } from "./shortages.ts"
 import {
     attemptsOf,
     type Campaign,
@@ -25,6 +25,7 @@ import {
     startCampaign,
     type Trial,
 } from "./source-session.ts"
+import { isSameWish, satisfies, unitsNeeded, withoutSource } from "./wish.ts"
 
 export class Source implements SourceEars {
     node!: Node
@@ -35,10 +36,11 @@ export class Source implements SourceEars {
     /** Sessions with an attempt under way, and those that wait for one of these to end, oldest first. */
     private readonly trials = new Set<SourceSession>()
     private readonly waiting = new Set<SourceSession>()
-    /** Links that attempts have failed on, as "from to", until when. */
-    private readonly avoided = new Map<string, number>()
+    private readonly asking: Asking
 
-    constructor(private readonly context: Context) {}
+    constructor(private readonly context: Context) {
+        this.asking = new Asking(context)
+    }
 
     nextMs(): number {
         return this.due.nextMs()
@@ -47,7 +49,7 @@ export class Source implements SourceEars {
     // ---- wishes --------------------------------------------------------------------------------------------------------------
 
     wish(wanted: Wish) {
-        const wish = { ...wanted, destinations: others(wanted.destinations, this.context.self) }
+        const wish = { ...wanted, destinations: withoutSource(wanted.destinations, this.context.self) }
         const { sid, version } = wish
         const known = this.sessions.get(sid)
         if (known && version < known.wish.version) return
@@ -57,7 +59,7 @@ export class Source implements SourceEars {
         session.wish = wish
         const { trial, current, campaign } = session
         // What is being tried is what is wanted; its budget goes on.
-        if (known && campaign && isSame(before, wish)) return
+        if (known && campaign && isSameWish(before, wish)) return
         if (trial) this.abandon(session, trial)
         if (current && satisfies(current, wish) && session.isWhole) {
             session.campaign = undefined
@@ -113,7 +115,7 @@ export class Source implements SourceEars {
         campaign.attempts++
         session.lastEp = Math.max(session.lastEp + 1, wish.version * reservationLimits.epochsPerVersion + 1)
         context.out.push({ type: "trying", sid: wish.sid, ep: session.lastEp, kind: campaign.kind })
-        const attempt = newAttempt(this.requestFor(session), context.self)
+        const attempt = newAttempt(this.asking.requestFor(session), context.self)
         attempt.dspUnits = wish.dspUnits
         attempt.arrivedMs = context.nowMs
         if (short) return this.fail(session, undefined, [short], true)
@@ -127,9 +129,9 @@ export class Source implements SourceEars {
             )
 
         const { request } = attempt
-        const isGuided = campaign.attempts <= context.limits.guidedAttempts && this.guide(session, request)
+        const isGuided = campaign.attempts <= context.limits.guidedAttempts && this.asking.guide(session, request)
         const farthest = Math.max(0, ...request.dests.map(({ maxDelay }) => maxDelay))
-        if (!isGuided) request.window = this.windowFor(wish)
+        if (!isGuided) request.window = this.asking.windowFor(wish)
         const { windowHops, setupSlackMs, setupMostMs } = context.limits
         const windowsMs = (request.window * windowHops) / 100
         request.deadlineMs = Math.ceil(Math.min(setupMostMs, (2 * farthest) / 100 + windowsMs + setupSlackMs))
@@ -166,52 +168,6 @@ export class Source implements SourceEars {
         }
     }
 
-    private requestFor({ wish, lastEp }: SourceSession): Req {
-        const { self, view, limits } = this.context
-        return {
-            ...{ t: "req", sid: wish.sid, ep: lastEp, src: self, bandwidth: wish.bandwidthKbps },
-            dests: wish.destinations.map(({ rs, dspUnits }) => {
-                return { id: rs, maxDelay: maxDelayFor(view.delay(self, rs), limits), dsp: dspUnits }
-            }),
-            ...{ usageCount: 0, delaySoFar: 0, window: 0, deadlineMs: 0 },
-        }
-    }
-
-    /** Long enough for the requests of neighbours to meet, short against the way there [routing-spec 4]. */
-    private windowFor({ destinations }: Wish): number {
-        const { self, view, limits } = this.context
-        const farthest = Math.max(...destinations.map(({ rs }) => view.delay(self, rs)))
-        return Math.max(1, Math.round(Math.min(limits.windowMostMs * 100, 2 * farthest * limits.windowShare)))
-    }
-
-    /** Puts the tree into the request; false when there is none within the bounds, as far as is known here. */
-    private guide(session: SourceSession, request: Req): boolean {
-        const { self } = this.context
-        const graph = this.creditedGraph(session)
-        const { dests: destinations, bandwidth: kbps } = request
-        const { tree, missing } = findTree(graph, { source: self, destinations, kbps, ...this.avoiding() })
-        if (!graph.indexOf.has(self) || missing.length > 0 || tree.length > reservationLimits.treeServers) return false
-        request.tree = tree
-        return true
-    }
-
-    /** What the session holds already is free for its next epoch. */
-    private creditedGraph({ current }: SourceSession): BandwidthGraph {
-        const { tree, bandwidth = 0 } = current?.request ?? {}
-        return creditedGraph(this.context.view.graph(), tree, bandwidth)
-    }
-
-    private avoiding(): Pick<TreeWish, "avoid"> {
-        for (const [link, untilMs] of this.avoided) if (untilMs <= this.context.nowMs) this.avoided.delete(link)
-        return this.avoided.size > 0 ? { avoid: (from, to) => this.avoided.has(linkText(from, to)) } : {}
-    }
-
-    private avoid(from: string, to: string) {
-        const link = linkText(from, to)
-        this.avoided.delete(link)
-        this.avoided.set(link, this.context.nowMs + this.context.limits.avoidMs)
-    }
-
     // ---- what is heard of an attempt --------------------------------------------------------------------------------------------
 
     /** [claims 14, 15, 16] */
@@ -223,7 +179,7 @@ export class Source implements SourceEars {
         if (trial.deadlineMs < this.context.nowMs) return
         for (const { id, bandwidth, dsp } of dests) {
             if (bandwidth === 1 && dsp === 1) trial.notified.add(id)
-            else if (dsp === 0) return this.fail(session, trial, [noUnitsAt(id, needOf(session.wish, id))], true)
+            else if (dsp === 0) return this.fail(session, trial, [noUnitsAt(id, unitsNeeded(session.wish, id))], true)
             else return this.fail(session, trial, [noWay(id, session.wish.bandwidthKbps, id)], false)
         }
         if (attempt.request.dests.every(({ id }) => trial.notified.has(id))) this.confirm(session, trial)
@@ -290,7 +246,7 @@ export class Source implements SourceEars {
         const session = this.sessions.get(attempt.sid)
         if (!session) return
         const another: readonly Shortage["reason"][] = ["no-path", "no-bandwidth", "no-dsp", "too-many"]
-        if (another.includes(reason)) this.avoid(from, to)
+        if (another.includes(reason)) this.asking.avoid(from, to)
         const { trial } = session
         if (session.current === attempt) return this.repair(session)
         if (trial?.attempt !== attempt) return
@@ -313,7 +269,7 @@ export class Source implements SourceEars {
         const session = this.sessions.get(attempt.sid)
         if (!session) return
         if (session.current === attempt) {
-            this.avoid(this.context.self, peer)
+            this.asking.avoid(this.context.self, peer)
             return this.repair(session)
         }
         const { trial } = session
@@ -339,7 +295,7 @@ export class Source implements SourceEars {
         session.retryMs = Number.POSITIVE_INFINITY
         const { sid } = session.wish
         const ep = session.lastEp
-        const named = () => campaign.short.map(one => this.withLink(session, one))
+        const named = () => campaign.short.map(one => this.asking.withLink(session, one))
         // A better tree that cannot be had leaves the good one as it is.
         if (campaign.kind === "review") {
             session.reviewWaitMs = Math.min(2 * session.reviewWaitMs, reviewWaitMost * limits.reviewMs)
@@ -388,18 +344,6 @@ export class Source implements SourceEars {
         return noUnitsHere(self, needed, ledger.dspFree() + ledger.dspOf(wish.sid))
     }
 
-    /** Silence does not say which link was full: it is looked up in what is known here. */
-    private withLink(session: SourceSession, short: Shortage): Shortage {
-        if (!isVague(short)) return short
-        const { self, ledger } = this.context
-        const { wish } = session
-        const { rs } = short
-        const maxDelay = this.requestFor(session).dests.find(({ id }) => id === rs)?.maxDelay ?? 0
-        const way = { from: self, to: rs, maxDelay, kbps: wish.bandwidthKbps }
-        const link = bottleneck(this.creditedGraph(session), way, peer => ledger.free(peer, wish.sid))
-        return link ? shortOnLink(rs, wish.bandwidthKbps, link.from, link.to, "no-bandwidth") : short
-    }
-
     // ---- active sessions --------------------------------------------------------------------------------------------------------------
 
     private repair(session: SourceSession) {
@@ -435,8 +379,8 @@ export class Source implements SourceEars {
         if (!current || !session.isWhole || session.campaign || wish.destinations.length === 0) return
         // The windows would find again what they have found.
         if (limits.guidedAttempts === 0) return
-        const request = this.requestFor({ ...session, lastEp: session.lastEp + 1 })
-        if (!this.guide(session, request) || !request.tree) return
+        const request = this.asking.requestFor({ ...session, lastEp: session.lastEp + 1 })
+        if (!this.asking.guide(session, request) || !request.tree) return
         const now = treeOfWays(self, session.ways)
         const graph = this.context.view.graph()
         const nowDelay = longestDelay(graph, self, now)
@@ -494,35 +438,3 @@ export class Source implements SourceEars {
 const rememberedEpochs = 4096
 /** Reviews that come to nothing are at most so many times as far apart as others. */
 const reviewWaitMost = 32
-
-/** Each once, and not the source itself. */
-function others(destinations: readonly Destination[], self: string): Destination[] {
-    const each = new Map(destinations.map(one => [one.rs, one]))
-    each.delete(self)
-    return [...each.values()]
-}
-
-function isSame(a: Wish, b: Wish): boolean {
-    return a.bandwidthKbps === b.bandwidthKbps && a.dspUnits === b.dspUnits && destinationText(a) === destinationText(b)
-}
-
-function satisfies({ request, dspUnits }: Attempt, wish: Wish): boolean {
-    if (request.bandwidth !== wish.bandwidthKbps || dspUnits !== wish.dspUnits) return false
-    const has = request.dests.map(({ id, dsp }) => `${id} ${dsp}`).sort()
-    return has.join() === destinationText(wish)
-}
-
-function destinationText({ destinations }: Wish): string {
-    return destinations
-        .map(({ rs, dspUnits }) => `${rs} ${dspUnits}`)
-        .sort()
-        .join()
-}
-
-function needOf({ destinations }: Wish, id: string): number {
-    return destinations.find(({ rs }) => rs === id)?.dspUnits ?? 0
-}
-
-function linkText(from: string, to: string): string {
-    return from < to ? `${from} ${to}` : `${to} ${from}`
-}

@@ -3,7 +3,7 @@
  */
 
 import type { NeighbourPolicy, Peer } from "../../../protocol/servers.ts"
-import type { ChoiceLimits, Member } from "../neighbours/choice.ts"
+import type { ChoiceLimits, Member } from "../neighbours/model.ts"
 
 export function membersOf(
     self: { id: string; ip: string },

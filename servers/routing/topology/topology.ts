@@ -19,14 +19,14 @@ import type { NeighbourPolicy, Peer } from "../../../protocol/servers.ts"
 import { problemWith } from "../../../protocol/shape.ts"
 import type { LinkSet } from "../link/link-set.ts"
 import type { PathMeter } from "../measure/path-meter.ts"
+import { NeighbourChoice } from "../neighbours/choice.ts"
 import {
     type ChoiceEffect,
     type ChoiceEvent,
     type ChoiceLimits,
     choiceDefaults,
     type Distances,
-    NeighbourChoice,
-} from "../neighbours/choice.ts"
+} from "../neighbours/model.ts"
 import type { Advertisement } from "../route/advertisement.ts"
 import { explainRoute, type RouteExplanation } from "../route/explain.ts"
 import { LinkState, type LinkStateEffect, type LinkStateLimits, linkStateDefaults } from "../route/link-state.ts"

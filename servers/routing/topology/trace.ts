@@ -2,7 +2,7 @@
  * Why each server of the list is a neighbour or is none, for people and for programs [claims 7, 9, 11, 12]. Pure.
  */
 
-import type { NeighbourKind, Trace } from "../neighbours/choice.ts"
+import type { NeighbourKind, Trace } from "../neighbours/model.ts"
 import { describe, type NeighbourTest, type PathMeasurement } from "../neighbours/rule.ts"
 
 export interface NeighbourTrace {
