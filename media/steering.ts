@@ -21,20 +21,24 @@ const shrinkHysteresisMs = 2
 const shrinkSamplesMin = 5 * samplesPerMs
 /** From one seam to the next, and from one search for a place to the next. */
 const seamSamples = 40 * samplesPerMs
-/**
- * How much alike both sides of a seam in speech have to be, by how long it has been waited for a quiet moment. When more than this
- * many samples are to be put right, waiting is worse than a seam that can be heard.
- */
+/** When more than this many samples are to be left out, waiting is worse than a seam that can be heard. */
 const hurrySamples = 25 * samplesPerMs
-const shrinkLikeness = [
-    { afterSeconds: 8, least: -1, leastInHurry: -1 },
+/** How much alike both sides of a seam in speech have to be, by how long it has been waited for a quiet moment. */
+interface Likeness {
+    afterSeconds: number
+    least: number
+    /** With `hurrySamples`; a single seam never adds so many. */
+    leastInHurry?: number
+}
+const shrinkLikeness: Likeness[] = [
+    { afterSeconds: 8, least: -1 },
     { afterSeconds: 4, least: 0.8, leastInHurry: -1 },
     { afterSeconds: 2, least: 0.95, leastInHurry: 0.7 },
 ]
-const growLikeness = [
-    { afterSeconds: 3, least: -1, leastInHurry: -1 },
-    { afterSeconds: 1.5, least: 0.7, leastInHurry: -1 },
-    { afterSeconds: 0.3, least: 0.9, leastInHurry: 0.7 },
+const growLikeness: Likeness[] = [
+    { afterSeconds: 3, least: -1 },
+    { afterSeconds: 1.5, least: 0.7 },
+    { afterSeconds: 0.3, least: 0.9 },
 ]
 
 export interface SteeringOptions {
@@ -153,8 +157,8 @@ export class Steering {
 }
 
 /** More than 1: it is too early for a seam in speech. */
-function likenessNeeded(table: typeof shrinkLikeness, waitedSeconds: number, samples: number): number {
-    for (const { afterSeconds, least, leastInHurry } of table)
+function likenessNeeded(table: readonly Likeness[], waitedSeconds: number, samples: number): number {
+    for (const { afterSeconds, least, leastInHurry = least } of table)
         if (waitedSeconds >= afterSeconds) return samples > hurrySamples ? leastInHurry : least
     return 2
 }
