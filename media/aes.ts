@@ -1,7 +1,7 @@
 /**
  * AES-128 of many single blocks at once, for key streams: OpenSSL's, as Node brings it, written into memory of ours where its
- * functions can be reached, else by way of node:crypto, which makes an object and a piece of memory for each answer. At some
- * ten thousand answers a second these are most of what the collector of a routing server has to do.
+ * functions can be reached, else by way of node:crypto, which makes an object and a piece of memory for each answer: half of a
+ * mixing server's garbage.
  *
  * Owns the call. Never chooses keys or counters.
  */
@@ -77,6 +77,8 @@ class OpenSslAes implements BlockCipher {
     }
 
     encrypt(blocks: Blocks, bytes: number): Uint8Array {
+        // Beyond it is memory of somebody else.
+        if (bytes > blocks.bytes.length) throw new RangeError(`${blocks.bytes.length} bytes are there, not ${bytes}`)
         if (bytes > this.output.length) {
             this.output = fixedBytes(bytes)
             this.outputAddress = this.openSsl.addressOf(this.output)
@@ -87,47 +89,49 @@ class OpenSslAes implements BlockCipher {
     }
 }
 
-function bindOpenSsl({ library, addressOf }: Native): OpenSsl | undefined {
-    try {
-        const aes128Ecb = library.func("uintptr_t EVP_aes_128_ecb()")
-        const newContext = library.func("uintptr_t EVP_CIPHER_CTX_new()")
-        const init = library.func(
-            "int EVP_EncryptInit_ex(uintptr_t context, uintptr_t cipher, uintptr_t engine, uintptr_t key, uintptr_t iv)",
-        )
-        const setPadding = library.func("int EVP_CIPHER_CTX_set_padding(uintptr_t context, int on)")
-        const update = library.func(
-            "int EVP_EncryptUpdate(uintptr_t context, uintptr_t to, uintptr_t toBytes, uintptr_t from, int bytes)",
-        )
-        const context = newContext()
-        const written = new Int32Array(new ArrayBuffer(4))
-        const writtenAddress = addressOf(new Uint8Array(written.buffer))
-        if (context === 0 || init(context, aes128Ecb(), 0, 0, 0) !== 1 || setPadding(context, 0) !== 1) return undefined
-        return {
-            addressOf,
-            encrypt: (key, from, to, bytes) =>
-                init(context, 0, 0, key, 0) === 1 &&
-                update(context, to, writtenAddress, from, bytes) === 1 &&
-                written[0] === bytes,
-        }
-    } catch {
-        // A Node that does not show the functions of its OpenSSL.
-        return undefined
+/** Throws where Node does not show the functions of its OpenSSL. */
+function bindOpenSsl({ library, addressOf }: Native): OpenSsl {
+    const aes128Ecb = library.func("uintptr_t EVP_aes_128_ecb()")
+    const newContext = library.func("uintptr_t EVP_CIPHER_CTX_new()")
+    const init = library.func(
+        "int EVP_EncryptInit_ex(uintptr_t context, uintptr_t cipher, uintptr_t engine, uintptr_t key, uintptr_t iv)",
+    )
+    const setPadding = library.func("int EVP_CIPHER_CTX_set_padding(uintptr_t context, int on)")
+    const update = library.func(
+        "int EVP_EncryptUpdate(uintptr_t context, uintptr_t to, uintptr_t toBytes, uintptr_t from, int bytes)",
+    )
+    const context = newContext()
+    const written = new Int32Array(new ArrayBuffer(4))
+    const writtenAddress = addressOf(new Uint8Array(written.buffer))
+    if (context === 0 || init(context, aes128Ecb(), 0, 0, 0) !== 1 || setPadding(context, 0) !== 1)
+        throw new Error("OpenSSL has no AES-128")
+    return {
+        addressOf,
+        encrypt: (key, from, to, bytes) =>
+            init(context, 0, 0, key, 0) === 1 &&
+            update(context, to, writtenAddress, from, bytes) === 1 &&
+            written[0] === bytes,
     }
 }
 
 /** Only one that computes what node:crypto does, with one key after another. */
 function provenOpenSsl(): OpenSsl | undefined {
     const native = loadNative()
-    const bound = native && bindOpenSsl(native)
-    if (!bound) return undefined
-    const blocks = aesBlocks(3)
-    for (let i = 0; i < blocks.bytes.length; i++) blocks.bytes[i] = i
-    for (const fill of [1, 2]) {
-        const key = new Uint8Array(aesBlockBytes).fill(fill)
-        const own = new OpenSslAes(bound, key).encrypt(blocks, blocks.bytes.length)
-        if (Buffer.compare(own, new NodeAes(key).encrypt(blocks, blocks.bytes.length)) !== 0) return undefined
+    if (!native) return undefined
+    try {
+        const bound = bindOpenSsl(native)
+        const blocks = aesBlocks(3)
+        for (let i = 0; i < blocks.bytes.length; i++) blocks.bytes[i] = i
+        for (const fill of [1, 2]) {
+            const key = new Uint8Array(aesBlockBytes).fill(fill)
+            const own = new OpenSslAes(bound, key).encrypt(blocks, blocks.bytes.length)
+            if (Buffer.compare(own, new NodeAes(key).encrypt(blocks, blocks.bytes.length)) !== 0) return undefined
+        }
+        return bound
+    } catch {
+        // node:crypto does the same.
+        return undefined
     }
-    return bound
 }
 
 const openSsl = provenOpenSsl()

@@ -31,19 +31,14 @@ export function fixedBytes(bytes: number): Uint8Array {
 
 function load(): Native | undefined {
     if (process.platform !== "linux" || (process.arch !== "x64" && process.arch !== "arm64")) return undefined
-    const koffi = loadKoffi()
-    if (!koffi) return undefined
-    const library = koffi.load(null)
-    // Addresses are numbers: 48 bits, and cheaper to hand over than a buffer is.
-    const memcpy = library.func("uintptr_t memcpy(void *to, void *from, size_t bytes)")
-    const nothing = new Uint8Array(1)
-    // It returns where it would have written.
-    return { koffi, library, addressOf: bytes => memcpy(bytes, nothing, 0) }
-}
-
-function loadKoffi(): typeof import("koffi") | undefined {
     try {
-        return createRequire(import.meta.url)("koffi")
+        const koffi: Native["koffi"] = createRequire(import.meta.url)("koffi")
+        const library = koffi.load(null)
+        // Addresses are numbers: 48 bits, and cheaper to hand over than a buffer is.
+        const memcpy = library.func("uintptr_t memcpy(void *to, void *from, size_t bytes)")
+        const nothing = new Uint8Array(1)
+        // It returns where it would have written.
+        return { koffi, library, addressOf: bytes => memcpy(bytes, nothing, 0) }
     } catch {
         // Not installed, as it is optional, or it has nothing for this system.
         return undefined

@@ -31,6 +31,7 @@ const indexLast = 2 ** 48 - 1
 const rtcpIndexLast = 2 ** 31 - 1
 /** Longest key stream of one packet, in blocks: an Ethernet frame's worth. */
 const blocksMost = 96
+const packetBytesMost = blocksMost * aesBlockBytes
 
 /** Labels of the key derivation (RFC 3711, 4.3.2). */
 enum Label {
@@ -74,6 +75,8 @@ class Transform {
     private first = 0
     private count = 0
     private blocks = 0
+    /** The most that one of them has needed. */
+    private blocksUsed = 0
 
     constructor(
         master: Uint8Array,
@@ -95,6 +98,7 @@ class Transform {
         if (blocks <= 0) return
         const isKnown = ssrc === this.ssrc && index >= this.first && index < this.first + this.count
         if (!isKnown || blocks > this.blocks) this.advance(ssrc, index, blocks)
+        if (blocks > this.blocksUsed) this.blocksUsed = blocks
         const { stream } = this
         // Whole and small, though an index has 48 bits: the loop must not count in floating point.
         const at = ((index - this.first) * this.blocks * 16 - from) | 0
@@ -104,15 +108,18 @@ class Transform {
     /** Makes key stream from this packet on: of it alone, unless it follows on what was made before. */
     private advance(ssrc: number, index: number, blocks: number): void {
         const goesOn = ssrc === this.ssrc && index > this.first && index <= this.first + this.count
-        this.count = goesOn ? this.ahead : 1
-        this.blocks = goesOn ? Math.max(blocks, this.blocks) : blocks
+        const count = goesOn ? this.ahead : 1
+        // Until there is another key stream, none is known: what was used once must not be used again.
+        this.count = 0
+        this.blocks = goesOn ? Math.max(blocks, this.blocksUsed) : blocks
+        this.blocksUsed = 0
         this.ssrc = ssrc
         this.first = index
         const { salt } = this
         const word0 = salt.getUint32(0)
         const word1 = salt.getUint32(4) ^ ssrc
         let at = 0
-        for (let packet = index; packet < index + this.count; packet++) {
+        for (let packet = index; packet < index + count; packet++) {
             const word2 = salt.getUint32(8) ^ Math.floor(packet / 65536)
             const word3 = salt.getUint32(12) ^ ((packet & 0xffff) << 16)
             for (let block = 0; block < this.blocks; block++, at += 16) {
@@ -123,6 +130,7 @@ class Transform {
             }
         }
         this.stream = this.cipher.encrypt(counters, at)
+        this.count = count
     }
 
     /** Writes the tag of the first `bytes` to `at`. */
@@ -167,9 +175,11 @@ export class SrtpSender {
 
     /**
      * Protects the RTP packet in the first `bytes` of `packet`, which has room for `srtpTagBytes` more (`srtpCarriedTagBytes`
-     * where the roll-over counter is carried); sequence numbers must grow. Returns its new length; 0 when it must not be sent.
+     * where the roll-over counter is carried); sequence numbers must grow. Returns its new length; 0 when it must not be sent, as one
+     * that is longer than any.
      */
     protect(packet: Uint8Array, bytes: number): number {
+        if (bytes > packetBytesMost) return 0
         const sequence = read16(packet, 2)
         if (this.lastSequence >= 0 && sequence <= this.lastSequence) {
             // Not ahead: the same one again, which would give the key stream away.
@@ -190,7 +200,7 @@ export class SrtpSender {
 
     /** Protects the RTCP compound in the first `bytes` of `packet`, which has room for `srtcpTrailerBytes` more. */
     protectRtcp(packet: Uint8Array, bytes: number): number {
-        if (this.rtcpIndex >= rtcpIndexLast) return 0
+        if (bytes > packetBytesMost || this.rtcpIndex >= rtcpIndexLast) return 0
         const index = ++this.rtcpIndex
         this.rtcp.crypt(packet, rtcpHeaderBytes, bytes, readSsrc(packet, 4), index)
         write32(packet, bytes, (encryptedFlag | index) >>> 0)
@@ -250,7 +260,7 @@ export class SrtpReceiver {
     /** Makes plain RTP of `packet`, and returns its length, or why it must be dropped; `packet` is then as it was. */
     unprotect(packet: Uint8Array): number | SrtpRefusal {
         const bytes = packet.length - this.tagBytes
-        if (bytes < rtpHeaderBytes || packet.length > blocksMost * 16 || packet[0]! >> 6 !== 2) return "malformed"
+        if (bytes < rtpHeaderBytes || packet.length > packetBytesMost || packet[0]! >> 6 !== 2) return "malformed"
         const from = payloadOffset(packet)
         if (from > bytes) return "malformed"
         const ssrc = readSsrc(packet, 8)
@@ -268,7 +278,7 @@ export class SrtpReceiver {
     /** The same for an RTCP compound. */
     unprotectRtcp(packet: Uint8Array): number | SrtpRefusal {
         const bytes = packet.length - srtcpTrailerBytes
-        if (bytes < rtcpHeaderBytes || packet.length > blocksMost * 16 || packet[0]! >> 6 !== 2) return "malformed"
+        if (bytes < rtcpHeaderBytes || packet.length > packetBytesMost || packet[0]! >> 6 !== 2) return "malformed"
         const trailer = read32(packet, bytes)
         const index = trailer & rtcpIndexLast
         const ssrc = readSsrc(packet, 4)

@@ -14,7 +14,7 @@ export type DatagramHandler = (datagram: Buffer, ip: string, port: number) => vo
 export interface UdpOptions {
     /** What comes is passed on, and is not to wait for more of it. With dgram it never does. */
     isPressing?: boolean
-    /** The datagrams of one turn were handed on; `mayHoldMore`: as many as are read in a turn. */
+    /** The datagrams of one turn were handed on; `mayHoldMore`: as many as are read in a turn, and false follows if there were no more. */
     onTurn?(mayHoldMore: boolean): void
 }
 
@@ -81,6 +81,10 @@ function countTurns(socket: Socket, onTurn: (mayHoldMore: boolean) => void): voi
         const mayHoldMore = inTurn >= datagramsPerTurn
         inTurn = 0
         onTurn(mayHoldMore)
+        if (mayHoldMore) setImmediate(lookAgain)
+    }
+    const lookAgain = () => {
+        if (inTurn === 0) onTurn(false)
     }
     socket.on("message", () => {
         if (inTurn++ === 0) setImmediate(turned)
@@ -110,6 +114,7 @@ class DgramIo implements UdpIo {
             this.socket.send(Buffer.from(packet), port, ip, mayDrop ? undefined : this.onSent)
         } catch {
             this.sendFailures++
+            return false
         }
         return true
     }

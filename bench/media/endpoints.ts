@@ -22,7 +22,6 @@ export type EndpointsOrder =
     /** Where the server is: one port for each endpoint, or the same for all. */
     | { type: "speak"; ip: string; ports: number[] }
     | { type: "count" }
-    | { type: "stop" }
 
 export interface EndpointsStart {
     type: "start"
@@ -70,7 +69,6 @@ class Endpoints {
     private readonly hearing = new Map<number, RtpReports>()
     /** By socket, in order: those to whom nothing has come yet. */
     private waiting: { receiver: SrtpReceiver; reports: RtpReports }[][] = []
-    private isStopped = false
 
     async start(order: EndpointsStart): Promise<{ ports: number[] }> {
         await loadOpus()
@@ -133,18 +131,11 @@ class Endpoints {
         const startMs = performance.now()
         let done = 0
         const work = () => {
-            if (this.isStopped) return
             for (; done <= performance.now() - startMs; done++) this.sendOf(done)
-            host.clock.after(this.order.sleeps ? 1 : 0, work)
+            if (this.order.sleeps) host.clock.after(1, work)
+            else host.clock.afterInput(work)
         }
         work()
-    }
-
-    async stop(): Promise<EndpointsReport> {
-        this.isStopped = true
-        // What is on its way still counts.
-        await new Promise(resolve => setTimeout(resolve, 300))
-        return this.count()
     }
 
     count(): EndpointsReport {
@@ -182,7 +173,6 @@ if (process.send) {
     process.on("message", async (order: EndpointsOrder) => {
         if (order.type === "start") process.send?.(await endpoints.start(order))
         else if (order.type === "speak") process.send?.(endpoints.speak(order) ?? {})
-        else if (order.type === "count") process.send?.(endpoints.count())
-        else process.send?.(await endpoints.stop())
+        else process.send?.(endpoints.count())
     })
 }

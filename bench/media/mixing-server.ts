@@ -37,9 +37,6 @@ export interface ServerReport {
     queuedMs: number
 }
 
-/** Time for endpoints to begin, and for what runs often to be compiled, which has its ups and downs for six seconds. */
-const settleMs = 8000
-
 if (process.send) {
     raisePriority()
     let started: Started | undefined
@@ -86,7 +83,6 @@ async function obey({ plane, ticker }: Started, order: ServerOrder): Promise<unk
             }
             return {}
         case "measure":
-            await wait(settleMs)
             return measure(plane, ticker, order.seconds, order.windows)
     }
 }
@@ -110,7 +106,7 @@ async function measure(plane: MediaPlane, ticker: Ticker, seconds: number, windo
         cpuUs: user + system,
         wallUs: wallMs * 1000,
         ticks: lateness.reduce((sum, { done }) => sum + done, 0),
-        sent: after.sent,
+        sent: after.sent - before.sent,
         accepted: after.accepted - before.accepted,
         lost: after.lost - before.lost,
         latenessP99Ms: lateness.map(({ latenessP99Ms }) => latenessP99Ms),

@@ -6,7 +6,8 @@ import { type Outcome, success, usage } from "../outcome.ts"
 import type { Answer, Call, Shell } from "../shell.ts"
 import { controlOf, fromControl } from "../system/control.ts"
 import { fromGroup, groupOf } from "../system/group.ts"
-import { gatherLegs } from "../system/reservations.ts"
+import { gatherLegs, legsOf } from "../system/reservations.ts"
+import { silentLines, silentValue } from "./reservation.ts"
 import { legsTable } from "./reservation-text.ts"
 
 const codecNames = ["pcmu", "opus"] as const
@@ -37,9 +38,13 @@ export function addLegCommands(shell: Shell): void {
 }
 
 async function list({ settings, words: [sid] }: Call): Promise<Outcome<Answer>> {
-    const legs = await gatherLegs(settings, sid)
-    const value = legs.flatMap(({ server, legs: here }) => here.map(one => ({ server, ...one })))
-    return success({ value, text: value.length > 0 ? legsTable(legs) : "no legs" })
+    const gathered = await gatherLegs(settings, sid)
+    if (!gathered.ok) return gathered
+    const { servers, silent } = gathered.value
+    if (servers.length === 0 && silent.length > 0) return silent[0].failure
+    const legs = legsOf(servers)
+    const parts = [legs.length > 0 ? legsTable(servers) : "no legs", ...silentLines(silent)]
+    return success({ value: { legs, silent: silentValue(silent) }, text: parts.join("\n\n") })
 }
 
 async function add({ settings, words: [sid, name], flags }: Call): Promise<Outcome<Answer>> {

@@ -12,7 +12,7 @@ import { table } from "../output.ts"
 import type { Flags } from "../settings.ts"
 import type { Answer, Call, Shell } from "../shell.ts"
 import { fromGroup, groupOf } from "../system/group.ts"
-import { askSource, type Gathered, gatherLegs, gatherReservations } from "../system/reservations.ts"
+import { askSource, type Gathered, gatherLegs, gatherReservations, legsOf } from "../system/reservations.ts"
 import { silentLines, silentValue } from "./reservation.ts"
 import {
     canText,
@@ -118,10 +118,12 @@ async function show({ settings, words }: Call): Promise<Outcome<Answer>> {
     const asked = settings.groupUrl ? undefined : await gatherReservations(settings, { sid: session.id })
     const gathered: Gathered = asked?.ok ? asked.value : { servers: [], silent: [] }
     const held = gathered.servers.filter(one => one.reservations.length > 0)
-    const legs = asked?.ok ? await gatherLegs(settings, session.id) : []
+    // What is held says already who is silent.
+    const legs = asked?.ok ? await gatherLegs(settings, session.id) : undefined
+    const legServers = legs?.ok ? legs.value.servers : []
     const value = {
         ...session,
-        legs: legs.flatMap(({ server, legs: here }) => here.map(one => ({ server, ...one }))),
+        legs: legsOf(legServers),
         held: held.flatMap(({ server, reservations }) => reservations.map(one => ({ server, ...one }))),
         silent: silentValue(gathered.silent),
     }
@@ -130,7 +132,7 @@ async function show({ settings, words }: Call): Promise<Outcome<Answer>> {
     const isGoingOn = session.state === "opening" || session.state === "open"
     if (held.length > 0) parts.push(heldTable(held, false))
     else if (asked?.ok && isGoingOn) parts.push("no routing server holds anything for it")
-    if (value.legs.length > 0) parts.push(legsTable(legs))
+    if (value.legs.length > 0) parts.push(legsTable(legServers))
     if (asked && !asked.ok) parts.push(`routing servers were not asked: ${asked.what}`)
     else if (!asked && isGoingOn) parts.push("routing servers were not asked: they run elsewhere (--group)")
     // Of a session that is not going on nothing should be held: silence is no news then.

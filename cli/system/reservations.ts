@@ -18,8 +18,8 @@ export interface Silent {
     failure: Failure
 }
 
-export interface Gathered {
-    servers: ServerReservations[]
+export interface Gathered<T = ServerReservations> {
+    servers: T[]
     silent: Silent[]
 }
 
@@ -30,20 +30,19 @@ export async function gatherReservations(
 ): Promise<Outcome<Gathered>> {
     const servers = serversOf(settings, wanted.server)
     if (!servers.ok) return servers
-    const gathered: Gathered = { servers: [], silent: [] }
-    for (const { server, answer } of await askAll(servers.value, client => client.reservations(wanted.sid)))
-        if (answer.ok) gathered.servers.push({ server, ...answer.value })
-        else gathered.silent.push({ server, failure: answer })
-    return success(gathered)
+    return success(await askAll(servers.value, client => client.reservations(wanted.sid)))
 }
 
-/** The legs of a session at all routing servers of the running system that answer. */
-export async function gatherLegs(settings: Settings, sid: string): Promise<ServerLegs[]> {
-    const servers = serversOf(settings, undefined)
-    if (!servers.ok) return []
-    const answers = await askAll(servers.value, client => client.media(sid))
-    // What is held says already who is silent.
-    return answers.flatMap(({ server, answer }) => (answer.ok ? [{ server, legs: answer.value.legs }] : []))
+/** The legs of a session at all routing servers of the running system. */
+export async function gatherLegs(settings: Settings, sid: string): Promise<Outcome<Gathered<ServerLegs>>> {
+    const servers = controlsOf(settings)
+    if (!servers.ok) return servers
+    return success(await askAll(servers.value, client => client.media(sid)))
+}
+
+/** Each with the server that it is at. */
+export function legsOf(servers: readonly ServerLegs[]) {
+    return servers.flatMap(({ server, legs }) => legs.map(one => ({ server, ...one })))
 }
 
 /** Whether `source` could reserve a tree to these destinations now. */
@@ -62,8 +61,17 @@ function serversOf(settings: Settings, server: string | undefined): Outcome<Cont
     return client.ok ? success([{ id: server, client: client.value }]) : client
 }
 
-function askAll<T>(servers: ControlledServer[], ask: (client: ControlClient) => Promise<ControlResult<T>>) {
-    return Promise.all(
-        servers.map(async ({ id, client }) => ({ server: id, answer: fromControl(id, await ask(client)) })),
-    )
+async function askAll<T>(
+    servers: ControlledServer[],
+    ask: (client: ControlClient) => Promise<ControlResult<T>>,
+): Promise<Gathered<{ server: string } & T>> {
+    const gathered: Gathered<{ server: string } & T> = { servers: [], silent: [] }
+    const answers = await Promise.all(servers.map(({ client }) => ask(client)))
+    answers.forEach((result, i) => {
+        const server = servers[i].id
+        const answer = fromControl(server, result)
+        if (answer.ok) gathered.servers.push({ server, ...answer.value })
+        else gathered.silent.push({ server, failure: answer })
+    })
+    return gathered
 }

@@ -5,6 +5,7 @@
  */
 
 import { getPriority } from "node:os"
+import { fixedBytes } from "../native.ts"
 import { type Libc, setTimerSlack, sockets } from "./libc.ts"
 
 const pollBytes = 8
@@ -12,6 +13,8 @@ const scheduleBytes = 48
 /** SCHED_OTHER. */
 const ordinary = 0
 const sliceNs = 200_000n
+/** A `sched_attr`; nobody else would hold it while the system reads it. */
+const schedule = fixedBytes(scheduleBytes)
 
 export class Rest {
     readonly #libc: Libc
@@ -75,9 +78,9 @@ export class Rest {
 function askForShortSlices(libc: Libc): void {
     // Real time that an operator has given is better, and would be taken away.
     if (libc.scheduler() !== ordinary) return
-    const attributes = new DataView(new ArrayBuffer(scheduleBytes))
+    const attributes = new DataView(schedule.buffer)
     attributes.setUint32(0, scheduleBytes, true)
     attributes.setInt32(16, getPriority(), true)
     attributes.setBigUint64(24, sliceNs, true)
-    libc.setSchedule(libc.addressOf(new Uint8Array(attributes.buffer)))
+    libc.setSchedule(libc.addressOf(schedule))
 }

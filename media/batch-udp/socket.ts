@@ -33,6 +33,7 @@ export class BatchSocket implements UdpIo {
     hurryUntilMs = 0
     readonly #queue: Messages
     #queued = 0
+    #wasFull = false
 
     private constructor(
         private readonly libc: Libc,
@@ -81,7 +82,10 @@ export class BatchSocket implements UdpIo {
         const count = this.libc.recvmmsg(this.fd, messages.address, messages.count, sockets.dontWait, 0)
         for (let slot = 0; slot < count && this.isOpen; slot++)
             this.onDatagram(messages.datagram(slot), messages.ip(slot), messages.port(slot))
-        if (count > 0) this.options.onTurn?.(count === messages.count)
+        const isFull = count === messages.count
+        // Behind as many as a turn takes there may be no more: that is said too.
+        if (count > 0 || this.#wasFull) this.options.onTurn?.(isFull)
+        this.#wasFull = isFull
         return Math.max(0, count)
     }
 

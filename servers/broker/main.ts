@@ -5,7 +5,7 @@
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { parseArgs } from "node:util"
-import { pino } from "pino"
+import { openLog } from "../log.ts"
 import { startBroker } from "./broker.ts"
 
 export { type BrokerOptions, type BrokerOutcome, type RunningBroker, startBroker } from "./broker.ts"
@@ -66,11 +66,7 @@ async function main(): Promise<void> {
         process.exitCode = 2
         return
     }
-    const level = process.env.PARLEY_LOG_LEVEL ?? "info"
-    const log = pino(
-        { name: "broker", level: level in pino.levels.values ? level : "info" },
-        pino.destination({ fd: 2, sync: true }),
-    )
+    const log = openLog({ name: "broker" })
     const outcome = await startBroker({ ...flags, log })
     if (!outcome.ok) {
         process.stderr.write(`broker: ${outcome.what}\n`)

@@ -5,7 +5,8 @@
 
 import { resolve } from "node:path"
 import { pathToFileURL } from "node:url"
-import { destination, type Logger, pino } from "pino"
+import { type Logger, pino } from "pino"
+import { openLog } from "../log.ts"
 import { BrokerLogins } from "./broker-logins.ts"
 import { Engine } from "./engine.ts"
 import { openFolder, readPrivate, type StateFolder, writePrivate } from "./folder.ts"
@@ -110,7 +111,7 @@ async function run(): Promise<void> {
         process.stderr.write(`group server: ${parsed.what}\n\n${usage}`)
         process.exit(2)
     }
-    const log = pino({ name: "group", level: process.env.PARLEY_LOG || "info" }, destination(2))
+    const log = openLog({ name: "group" })
     const started = await startGroupServer(parsed.options, log)
     if (!started.ok) {
         process.stderr.write(`group server: ${started.what}\n`)

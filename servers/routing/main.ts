@@ -6,8 +6,9 @@
 import { randomInt } from "node:crypto"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
-import { destination, type Logger, pino } from "pino"
+import { type Logger, pino } from "pino"
 import { raisePriority } from "../../media/priority.ts"
+import { openLog } from "../log.ts"
 import { startControl } from "./control/server.ts"
 import { loadIdentity } from "./link/identity.ts"
 import { parseOptions, type RoutingServerOptions, usage } from "./options.ts"
@@ -64,7 +65,7 @@ async function main(words: string[]): Promise<void> {
     }
     raisePriority()
     const { id } = parsed.options
-    const log = pino({ base: { part: "routing", id } }, destination({ fd: 2, sync: true }))
+    const log = openLog({ base: { part: "routing", id } })
     const started = await startRoutingServer(parsed.options, log)
     if (!started.ok) {
         log.fatal(started.what)

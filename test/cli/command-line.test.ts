@@ -89,7 +89,13 @@ describe("a wrong command line", () => {
 
 describe("without a system", () => {
     test("every command that needs one ends with 3 and names `parley up`", async () => {
-        for (const words of [["board", "list"], ["session", "list"], ["endpoint", "list"], ["stop"], ["doctor"]]) {
+        const elsewhere = [
+            ["session", "list"],
+            ["endpoint", "list"],
+            ["leg", "list", "x"],
+            ["reservation", "list"],
+        ]
+        for (const words of [...elsewhere, ["board", "list"], ["link", "list"], ["neighbours"], ["stop"], ["doctor"]]) {
             const { code, err } = await run(...words)
             assert.equal(code, 3, words.join(" "))
             assert.match(err, /no system runs in /)

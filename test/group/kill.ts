@@ -152,7 +152,7 @@ class KillRun {
         const words = ["--state", join(this.folder, "group"), "--credentials", join(this.folder, "broker")]
         words.push("--http-host", "127.0.0.1", "--http-port", String(this.port), "--broker", this.broker)
         this.process = await startScript(this.options.script ?? main, words, {
-            env: { ...process.env, PARLEY_LOG: "warn" },
+            env: { ...process.env, PARLEY_LOG_LEVEL: "warn" },
         })
         this.figures.readyMs = Math.max(this.figures.readyMs, Math.round(performance.now() - startedMs))
         const url = new URL(this.process.ready.url)

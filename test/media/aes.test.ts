@@ -41,6 +41,12 @@ for (const [name, open] of [
         })
     })
 
+test("blocks that are not there are not encrypted", t => {
+    if (!loadNative()) return t.skip("koffi is not installed, or has nothing for this system")
+    const cipher = openAes(random.bytes(aesBlockBytes))
+    assert.throws(() => cipher.encrypt(aesBlocks(2), 3 * aesBlockBytes), /32 bytes are there, not 48/)
+})
+
 test("where functions of the process can be called, AES makes no memory of its own for each answer", t => {
     if (!loadNative()) return t.skip("koffi is not installed, or has nothing for this system")
     const cipher = openAes(random.bytes(aesBlockBytes))

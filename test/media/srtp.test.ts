@@ -143,6 +143,23 @@ describe("SRTP", () => {
         assert.equal(sender.protect(Buffer.alloc(100), rtp(299).length), 0)
     })
 
+    test("what is longer than any packet is not protected, and the next one is as it should be", () => {
+        const sender = new SrtpSender(master)
+        const long = rtp(1, random.bytes(1600))
+        assert.equal(sender.protect(Buffer.concat([long, Buffer.alloc(srtpTagBytes)]), long.length), 0)
+        assert.equal(sender.protectRtcp(Buffer.alloc(1700), 1600), 0)
+        assert.equal(take(new SrtpReceiver(master), protect(sender, rtp(2))), hex(rtp(2)))
+    })
+
+    test("long and short packets in turn are read as they were sent", () => {
+        const sender = new SrtpSender(master)
+        const receiver = new SrtpReceiver(master)
+        for (let i = 0; i < 300; i++) {
+            const plain = rtp(i, random.bytes(random.chance(0.1) ? random.int(200, 1400) : random.int(1, 40)))
+            assert.equal(take(receiver, protect(sender, plain)), hex(plain))
+        }
+    })
+
     test("every bit of a packet counts, and another key opens nothing", () => {
         const packet = protect(new SrtpSender(master), rtp(7))
         for (let bit = 0; bit < packet.length * 8; bit++) {

@@ -6,6 +6,7 @@ import { BatchLoop } from "../../media/batch-udp/loop.ts"
 import { BatchSocket } from "../../media/batch-udp/socket.ts"
 import { Wake } from "../../media/batch-udp/wake.ts"
 import { type MediaHost, systemHost } from "../../media/host.ts"
+import { fixedBytes } from "../../media/native.ts"
 import { Ticker, type TickListener } from "../../media/ticker.ts"
 import type { UdpIo } from "../../media/udp.ts"
 import { loopbackAddress } from "../support/addresses.ts"
@@ -102,6 +103,20 @@ for (const { name, skip, open } of hosts)
             await eventually(() => to.heard.length === 1 && from.io.sendFailures === 1, "one sent and one counted")
         })
 
+        test("what comes together is one turn, and behind as many as a turn takes it is said that there are no more", async () => {
+            const host = open()
+            const turns: boolean[] = []
+            let heard = 0
+            const opened = await host.openUdp(loopbackAddress(), 0, () => heard++, { onTurn: more => turns.push(more) })
+            assert.ok(opened.ok)
+            await using from = await listen(systemHost)
+            // As many as a turn takes, of dgram twice.
+            for (let i = 0; i < 64; i++) from.io.send(Buffer.from("x"), opened.value.ip, opened.value.port)
+            await eventually(() => heard === 64 && turns.at(-1) === false, "the end of the turns")
+            assert.ok(turns.includes(true))
+            await opened.value.close()
+        })
+
         test("once closed, nothing is sent and nothing is handed on", async () => {
             const host = open()
             await using from = await listen(host)
@@ -172,10 +187,11 @@ describe("the loop for many datagrams", { skip: onlyLinux }, () => {
     test("a wake from outside ends its rest, and Node's own timers go on beside it", async () => {
         assert.ok(libc)
         const wake = Wake.open()!
-        const poll = new Int32Array(new ArrayBuffer(8))
+        const poll = fixedBytes(8)
+        const noTime = fixedBytes(16)
         const isSignalled = () => {
-            poll.set([wake.fd, 1])
-            return libc.ppoll(libc.addressOf(new Uint8Array(poll.buffer)), 1, libc.addressOf(new Uint8Array(16)), 0) > 0
+            new Int32Array(poll.buffer).set([wake.fd, 1])
+            return libc.ppoll(libc.addressOf(poll), 1, libc.addressOf(noTime), 0) > 0
         }
         const loop = BatchLoop.open(wake.fd)!
         const opened = await loop.openUdp(loopbackAddress(), 0, () => {})
@@ -203,16 +219,17 @@ describe("the loop for many datagrams", { skip: onlyLinux }, () => {
 })
 
 describe("a socket whose system takes no more", { skip: onlyLinux }, () => {
-    /** A system that takes `takes` datagrams in all, and then none until it is told otherwise. */
+    /** A system that takes `takes` datagrams in all but those in the slots that it refuses, and then none until it is told otherwise. */
     function stubborn() {
-        const system = { takes: 0, errno: errnos.again as number, gone: [] as number[] }
+        const system = { takes: 0, errno: errnos.again as number, refused: new Set<number>(), gone: [] as number[] }
         const libc: Libc = {
             ...{ socket: () => 9, bind: () => 0, getsockname: () => 0, setsockopt: () => 0, close: () => 0 },
             ...{ recvmmsg: () => -1, ppoll: () => 0, scheduler: () => 0, setSchedule: () => 0, prctl: () => 0 },
             ...{ eventfd: () => -1, read: () => -1, write: () => -1, addressOf: () => 0, nameOf: String },
             errno: () => system.errno,
             sendmmsg: (_fd: number, address: number, count: number) => {
-                const taken = Math.min(count, system.takes)
+                let taken = 0
+                while (taken < Math.min(count, system.takes) && !system.refused.has(address / 64 + taken)) taken++
                 if (taken === 0) return -1
                 system.takes -= taken
                 for (let i = 0; i < taken; i++) system.gone.push(address / 64 + i)
@@ -245,11 +262,46 @@ describe("a socket whose system takes no more", { skip: onlyLinux }, () => {
     test("goes on behind a datagram that the system refuses", () => {
         const { system, socket } = stubborn()
         for (let i = 0; i < 3; i++) socket.send(Buffer.alloc(10), "127.0.0.1", 9)
-        // EPERM, as of a firewall; then it takes the rest.
+        // EPERM, as of a firewall.
         system.errno = 1
+        system.refused.add(1)
+        system.takes = 1000
         assert.equal(socket.flush(), true)
-        assert.equal(socket.sendFailures, 3)
-        assert.deepEqual(system.gone, [])
+        assert.equal(socket.sendFailures, 1)
+        assert.deepEqual(system.gone, [0, 2])
+    })
+
+    test("sends what is left whole and in order once it is taken", async () => {
+        assert.ok(libc)
+        let takes = 10
+        const reluctant: Libc = {
+            ...libc,
+            errno: () => (takes === 0 ? errnos.again : libc.errno()),
+            sendmmsg: (fd, address, count, flags) => {
+                const sent = takes === 0 ? -1 : libc.sendmmsg(fd, address, Math.min(count, takes), flags)
+                takes -= Math.max(0, sent)
+                return sent
+            },
+        }
+        await using to = await listen(systemHost)
+        const owner = { onWaiting: () => {}, onClosed: () => {} }
+        const opened = BatchSocket.open(reluctant, to.io.ip, 0, () => {}, {}, owner)
+        assert.ok(opened.ok)
+        const socket = opened.value
+        // Each of another length, so that each has to be moved with its own.
+        const texts = Array.from({ length: 30 }, (_, i) => `${i}`.padEnd(3 + (i % 9), "."))
+        for (const text of texts) socket.send(Buffer.from(text), to.io.ip, to.io.port)
+        assert.equal(socket.flush(), false)
+        takes = 7
+        assert.equal(socket.flush(), false)
+        takes = 1000
+        assert.equal(socket.flush(), true)
+        await eventually(() => to.heard.length === texts.length, "all datagrams")
+        assert.deepEqual(
+            to.heard.map(({ text }) => text),
+            texts,
+        )
+        await socket.close()
     })
 
     test("does not know an address that is no IPv4 address, nor a datagram longer than any of Parley's", () => {

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict"
 import { after, describe, test } from "node:test"
 import { loadLibc } from "../../media/batch-udp/libc.ts"
+import { openUdp } from "../../media/udp.ts"
 import { DataPlane } from "../../servers/routing/data/data-plane.ts"
 import type { DataReport } from "../../servers/routing/data/messages.ts"
 import { ThreadData } from "../../servers/routing/data/thread.ts"
 import { createIdentity } from "../../servers/routing/link/identity.ts"
 import { LinkSet } from "../../servers/routing/link/link-set.ts"
-import { loopbackAddress } from "../support/addresses.ts"
+import { freeUdpPort, loopbackAddress } from "../support/addresses.ts"
 import { within } from "../support/deadline.ts"
 import { next, until } from "./events.ts"
 
@@ -79,6 +80,24 @@ describe("a data plane", () => {
         assert.equal(sentIn(1000), 10)
         plane.take({ type: "close" })
         assert.equal((await closed).type, "closed")
+    })
+
+    test("that is closed while its ports are being opened leaves none open", async () => {
+        const ip = loopbackAddress()
+        const mediaPort = await freeUdpPort(ip)
+        const reports: DataReport[] = []
+        const plane = new DataPlane({ ip, mediaPort, bootId: 1, helloMs: 100 }, { report: each => reports.push(each) })
+        plane.take({ type: "bindLinks", port: 0 })
+        plane.take({ type: "bindMedia" })
+        plane.take({ type: "close" })
+        await until("it to be closed", () => reports.at(-1)?.type === "closed")
+        const ports = reports.flatMap(report => (report.type === "bound" ? [report.port] : []))
+        assert.equal(ports.length, 2)
+        for (const port of ports) {
+            const again = await openUdp(ip, port, () => {})
+            assert.ok(again.ok, "the port is free again")
+            await again.value.close()
+        }
     })
 })
 

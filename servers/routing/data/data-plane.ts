@@ -62,6 +62,7 @@ export class DataPlane {
     /** Undefined until it has spoken for the first time. */
     #controlHeardMs: number | undefined
     #timer: NodeJS.Timeout | undefined
+    readonly #bindings: Promise<void>[] = []
 
     constructor(options: DataOptions, seams: DataPlaneSeams) {
         this.#options = options
@@ -100,10 +101,10 @@ export class DataPlane {
     take(request: DataRequest) {
         switch (request.type) {
             case "bindLinks":
-                void this.#bindLinks(request.port)
+                this.#bindings.push(this.#bindLinks(request.port))
                 return
             case "bindMedia":
-                void this.#bindMedia()
+                this.#bindings.push(this.#bindMedia())
                 return
             case "openLink":
                 return this.#openLink(request)
@@ -297,6 +298,8 @@ export class DataPlane {
     }
 
     async #close(): Promise<void> {
+        // What is being opened would stay so.
+        await Promise.all(this.#bindings)
         clearInterval(this.#timer)
         for (const link of [...this.#links.keys()]) this.#closeLink(link)
         this.#backlog.close()
