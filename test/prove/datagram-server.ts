@@ -28,6 +28,8 @@ export interface DatagramPlan {
 export interface DatagramReport {
     statistics: DataStatistics
     rssBytes: number
+    /** Of it, what is not the heaps'. */
+    nativeBytes: number
     /** Of the control side's heap; the data plane's is in the statistics. */
     heapBytes: number
     adjacent: boolean
@@ -59,9 +61,10 @@ const input = createInterface({ input: process.stdin })
 input.on("close", () => process.exit(0)) // whoever asked is gone
 input.on("line", async () => {
     const statistics = await server.statistics()
-    const { rss, heapUsed } = process.memoryUsage()
+    const { rss, heapUsed, heapTotal } = process.memoryUsage()
     const report: DatagramReport = {
         ...{ statistics, rssBytes: rss, heapBytes: heapUsed, adjacent: server.links.isUp(neighbour.rs) },
+        nativeBytes: rss - heapTotal - statistics.heapHeldBytes,
         routed: server.forwarder.counters,
     }
     process.stdout.write(`${JSON.stringify(report)}\n`)

@@ -202,6 +202,7 @@ export class DataPlane {
     }
 
     statistics(): DataStatistics {
+        const { heapUsed, heapTotal } = process.memoryUsage()
         return {
             ...this.linksStatistics(),
             media: this.media.statistics(),
@@ -209,7 +210,8 @@ export class DataPlane {
             trains: { ...this.#trains.counters },
             recordings: this.#recordings.list(),
             udp: this.#host === systemHost ? "dgram" : "batch",
-            heapBytes: process.memoryUsage().heapUsed,
+            heapBytes: heapUsed,
+            heapHeldBytes: heapTotal,
         }
     }
 

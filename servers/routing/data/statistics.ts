@@ -77,6 +77,8 @@ export interface DataStatistics extends LinksStatistics {
     udp: "batch" | "dgram"
     /** Live objects and garbage of the data plane's thread. */
     heapBytes: number
+    /** What the engine holds for it, used or not. */
+    heapHeldBytes: number
 }
 
 export function noLinks(): LinksStatistics {
@@ -85,7 +87,16 @@ export function noLinks(): LinksStatistics {
 
 export function noStatistics(): DataStatistics {
     const trains = { answered: 0, refused: 0 }
-    return { ...noLinks(), media: noMedia, transitEntries: [], trains, recordings: [], udp: "dgram", heapBytes: 0 }
+    return {
+        ...noLinks(),
+        media: noMedia,
+        transitEntries: [],
+        trains,
+        recordings: [],
+        udp: "dgram",
+        heapBytes: 0,
+        heapHeldBytes: 0,
+    }
 }
 
 const noMedia: PlaneStatistics = {
