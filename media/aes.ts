@@ -7,6 +7,7 @@
  */
 
 import { type Cipher, createCipheriv } from "node:crypto"
+import { Beginnings } from "./beginnings.ts"
 import { fixedBytes, loadNative, type Native } from "./native.ts"
 
 export const aesBlockBytes = 16
@@ -21,13 +22,14 @@ export interface BlockCipher {
 export interface Blocks {
     bytes: Buffer
     address: number
-    /** The first so many blocks of them, as node:crypto wants them. */
-    views: (Buffer | undefined)[]
+    /** Of these bytes, as node:crypto wants them. */
+    beginnings: Beginnings
 }
 
 export function aesBlocks(count: number): Blocks {
-    const bytes = fixedBytes(count * aesBlockBytes)
-    return { bytes: Buffer.from(bytes.buffer), address: loadNative()?.addressOf(bytes) ?? 0, views: [] }
+    const memory = fixedBytes(count * aesBlockBytes)
+    const bytes = Buffer.from(memory.buffer)
+    return { bytes, address: loadNative()?.addressOf(memory) ?? 0, beginnings: new Beginnings(bytes) }
 }
 
 /** `key`: 16 bytes. */
@@ -42,14 +44,8 @@ export class NodeAes implements BlockCipher {
         this.cipher = createCipheriv("aes-128-ecb", key, null).setAutoPadding(false)
     }
 
-    encrypt({ bytes: all, views }: Blocks, bytes: number): Uint8Array {
-        const count = bytes / aesBlockBytes
-        let view = views[count]
-        if (!view) {
-            view = all.subarray(0, bytes)
-            views[count] = view
-        }
-        return this.cipher.update(view)
+    encrypt({ beginnings }: Blocks, bytes: number): Uint8Array {
+        return this.cipher.update(beginnings.first(bytes))
     }
 }
 

@@ -8,9 +8,9 @@
 import { setTimeout as wait } from "node:timers/promises"
 import { opusPayloadType, opusSettings } from "../../media/opus.ts"
 import { endpointsIp } from "./addresses.ts"
-import type { EndpointsOrder, EndpointsReport } from "./endpoints.ts"
+import type { EndpointsOrder } from "./endpoints.ts"
 import { findJanus, type JanusFiles, type JanusRoom, JanusServer, janusIp } from "./janus-server.ts"
-import { mixingFigure, type Setting } from "./mixing.ts"
+import { countOf, mixingFigure, type Setting } from "./mixing.ts"
 import { ask, startProcess } from "./processes.ts"
 import { atWantedLoad, type Loaded, participantsOfCore } from "./wanted-load.ts"
 
@@ -97,6 +97,5 @@ async function measure(files: JanusFiles, room: JanusRoom, participants: number)
 }
 
 async function count(endpoints: ReturnType<typeof startProcess>, janus: JanusServer) {
-    const report = await ask<EndpointsReport>(endpoints, { type: "count" } satisfies EndpointsOrder)
-    return { ...report, cpuUs: janus.cpuUs(), dropped: janus.droppedDatagrams() }
+    return { ...(await countOf(endpoints)), cpuUs: janus.cpuUs(), dropped: janus.droppedDatagrams() }
 }

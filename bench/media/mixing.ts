@@ -105,9 +105,9 @@ async function measure(scenario: Scenario, participants: number, udp: Udp): Prom
         await wait(warmUpMs)
         await ask(server, { type: "join", ...order, ports } satisfies ServerOrder)
         await wait(settleMs)
-        const before = await count(endpoints)
+        const before = await countOf(endpoints)
         const report = await ask<ServerReport>(server, { type: "measure", seconds, windows } satisfies ServerOrder)
-        const received = (await count(endpoints)).received - before.received
+        const received = (await countOf(endpoints)).received - before.received
         const late = report.latenessP99Ms.sort((a, b) => a - b)
         const load = report.cpuUs / report.wallUs
         return {
@@ -126,6 +126,7 @@ async function measure(scenario: Scenario, participants: number, udp: Udp): Prom
     }
 }
 
-function count(endpoints: ReturnType<typeof startProcess>): Promise<EndpointsReport> {
+/** What the endpoints have sent and heard so far. */
+export function countOf(endpoints: ReturnType<typeof startProcess>): Promise<EndpointsReport> {
     return ask(endpoints, { type: "count" } satisfies EndpointsOrder)
 }

@@ -6,7 +6,7 @@ import { type Outcome, success, usage } from "../outcome.ts"
 import type { Answer, Call, Shell } from "../shell.ts"
 import { controlOf, fromControl } from "../system/control.ts"
 import { fromGroup, groupOf } from "../system/group.ts"
-import { gatherLegs, legsOf } from "../system/reservations.ts"
+import { answered, gatherLegs, legsOf } from "../system/reservations.ts"
 import { silentLines, silentValue } from "./reservation.ts"
 import { legsTable } from "./reservation-text.ts"
 
@@ -38,10 +38,9 @@ export function addLegCommands(shell: Shell): void {
 }
 
 async function list({ settings, words: [sid] }: Call): Promise<Outcome<Answer>> {
-    const gathered = await gatherLegs(settings, sid)
+    const gathered = answered(await gatherLegs(settings, sid))
     if (!gathered.ok) return gathered
     const { servers, silent } = gathered.value
-    if (servers.length === 0 && silent.length > 0) return silent[0].failure
     const legs = legsOf(servers)
     const parts = [legs.length > 0 ? legsTable(servers) : "no legs", ...silentLines(silent)]
     return success({ value: { legs, silent: silentValue(silent) }, text: parts.join("\n\n") })

@@ -3,7 +3,7 @@
  */
 import { type Outcome, success } from "../outcome.ts"
 import type { Answer, Call, Shell } from "../shell.ts"
-import { type Gathered, gatherReservations } from "../system/reservations.ts"
+import { answered, type Gathered, gatherReservations } from "../system/reservations.ts"
 import { heldTable, ledgerTable } from "./reservation-text.ts"
 
 export function addReservationCommands(shell: Shell): void {
@@ -19,11 +19,9 @@ export function addReservationCommands(shell: Shell): void {
 
 async function list({ settings, flags }: Call): Promise<Outcome<Answer>> {
     const server = flags.server as string | undefined
-    const gathered = await gatherReservations(settings, server === undefined ? {} : { server })
+    const gathered = answered(await gatherReservations(settings, server === undefined ? {} : { server }))
     if (!gathered.ok) return gathered
     const { servers, silent } = gathered.value
-    // One that is dead does not keep the others from being shown; only when all are silent there is no answer.
-    if (servers.length === 0 && silent.length > 0) return silent[0].failure
     const held = servers.some(one => one.reservations.length > 0)
     const parts = [
         held ? heldTable(servers, true) : "nothing is reserved",

@@ -40,6 +40,13 @@ export async function gatherLegs(settings: Settings, sid: string): Promise<Outco
     return success(await askAll(servers.value, client => client.media(sid)))
 }
 
+/** One that is dead does not keep the others from being shown; only when all are silent there is no answer. */
+export function answered<T>(gathered: Outcome<Gathered<T>>): Outcome<Gathered<T>> {
+    if (!gathered.ok) return gathered
+    const { servers, silent } = gathered.value
+    return servers.length === 0 && silent.length > 0 ? silent[0].failure : gathered
+}
+
 /** Each with the server that it is at. */
 export function legsOf(servers: readonly ServerLegs[]) {
     return servers.flatMap(({ server, legs }) => legs.map(one => ({ server, ...one })))

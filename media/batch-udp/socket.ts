@@ -41,7 +41,7 @@ export class BatchSocket implements UdpIo {
         readonly ip: string,
         readonly port: number,
         private readonly onDatagram: DatagramHandler,
-        readonly options: UdpOptions,
+        private readonly options: UdpOptions,
         private readonly owner: BatchSocketOwner,
     ) {
         this.#queue = new Messages(libc, queueSlots, packetBytesMost)

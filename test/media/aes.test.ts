@@ -41,15 +41,17 @@ for (const [name, open] of [
         })
     })
 
-test("blocks that are not there are not encrypted", t => {
-    if (!loadNative()) return t.skip("koffi is not installed, or has nothing for this system")
-    const cipher = openAes(random.bytes(aesBlockBytes))
-    assert.throws(() => cipher.encrypt(aesBlocks(2), 3 * aesBlockBytes), /32 bytes are there, not 48/)
-})
+describe("AES-128 by a call of OpenSSL", {
+    skip: loadNative() ? false : "koffi is not installed, or has nothing for this system",
+}, () => {
+    test("does not encrypt blocks that are not there", () => {
+        const cipher = openAes(random.bytes(aesBlockBytes))
+        assert.throws(() => cipher.encrypt(aesBlocks(2), 3 * aesBlockBytes), /32 bytes are there, not 48/)
+    })
 
-test("where functions of the process can be called, AES makes no memory of its own for each answer", t => {
-    if (!loadNative()) return t.skip("koffi is not installed, or has nothing for this system")
-    const cipher = openAes(random.bytes(aesBlockBytes))
-    const blocks = aesBlocks(1)
-    assert.equal(cipher.encrypt(blocks, aesBlockBytes), cipher.encrypt(blocks, aesBlockBytes))
+    test("makes no memory of its own for each answer", () => {
+        const cipher = openAes(random.bytes(aesBlockBytes))
+        const blocks = aesBlocks(1)
+        assert.equal(cipher.encrypt(blocks, aesBlockBytes), cipher.encrypt(blocks, aesBlockBytes))
+    })
 })

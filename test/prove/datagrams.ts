@@ -155,14 +155,13 @@ export function wrongWithDatagrams(figures: Record<string, number>): string {
     // Each time that somebody stops talking a few frames are made up, before the pause is known for one.
     if (legitimateConcealed > 10 + legitimateSent * 0.02) problems.push(`${legitimateConcealed} frames concealed`)
     if (legitimateHeard < legitimateSent * 0.95) problems.push(`${legitimateHeard} of ${legitimateSent} frames heard`)
-    // What the engine holds for its heaps grows in steps up to what it allows them, used or not: it is no leak, and has an end.
-    const isLong = datagrams >= 1_000_000
-    const bounds = { rss: (isLong ? 64 : 96) << 20, native: (isLong ? 8 : 32) << 20, heap: (isLong ? 8 : 32) << 20 }
+    // In the whole of it is what the engine holds for its heaps, used or not, which grows in steps and has an end.
+    const bounds = datagrams >= 1_000_000 ? { rss: 32 << 20, own: 8 << 20 } : { rss: 96 << 20, own: 32 << 20 }
     for (const [name, most] of [
         ["rssGrowthBytes", bounds.rss],
-        ["nativeGrowthBytes", bounds.native],
-        ["heapGrowthBytes", bounds.heap],
-        ["dataHeapGrowthBytes", bounds.heap],
+        ["nativeGrowthBytes", bounds.own],
+        ["heapGrowthBytes", bounds.own],
+        ["dataHeapGrowthBytes", bounds.own],
     ] as const)
         if (figures[name] > most) problems.push(`${name} ${mib(figures[name])} MiB, allowed ${mib(most)}`)
     return problems.join("; ")

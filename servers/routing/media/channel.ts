@@ -5,6 +5,7 @@
  * a finished packet is handed to the `emit` it was made with. Allocates nothing per packet of a fixed length.
  */
 
+import { Beginnings } from "../../../media/beginnings.ts"
 import { type Codec, soundRate, unknownLossPercent } from "../../../media/codec.ts"
 import { framePower } from "../../../media/frames.ts"
 import { JitterBuffer, type PushOutcome } from "../../../media/jitter-buffer.ts"
@@ -65,7 +66,7 @@ export class Channel {
     /** Protects what is sent. A channel made with room for a tag sends nothing without it. */
     sender: SrtpSender | undefined
 
-    private readonly packet: SharedPacket
+    private readonly packet: Beginnings
     private sequence: number
     private readonly pause = new Pause()
     private readonly ticksOfTick: number
@@ -148,29 +149,11 @@ export class Channel {
     }
 }
 
-/** A packet in the making. The views of its beginning are kept, as the same few lengths come again and again. */
-class SharedPacket {
-    readonly whole: Buffer
-    private readonly beginnings: (Buffer | undefined)[] = []
-
-    constructor(bytes: number) {
-        this.whole = Buffer.alloc(bytes)
-    }
-
-    first(bytes: number): Buffer {
-        const known = this.beginnings[bytes]
-        if (known) return known
-        const made = this.whole.subarray(0, bytes)
-        this.beginnings[bytes] = made
-        return made
-    }
-}
-
-const packets: (SharedPacket | undefined)[] = []
+const packets: (Beginnings | undefined)[] = []
 
 /** Shared by all channels with packets of up to this length: whoever is given one has taken it when they return. */
-function packetOf(bytesMost: number): SharedPacket {
-    const packet = packets[bytesMost] ?? new SharedPacket(bytesMost)
+function packetOf(bytesMost: number): Beginnings {
+    const packet = packets[bytesMost] ?? new Beginnings(Buffer.alloc(bytesMost))
     packets[bytesMost] = packet
     return packet
 }
