@@ -4,6 +4,7 @@
  * On later starts it only adds what is missing. Never changes what an operator has changed since.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
+import { setTimeout as wait } from "node:timers/promises"
 import type { GroupClient, Result } from "../../servers/group/client.ts"
 import type { Layout } from "../layout.ts"
 import { failure, type Outcome, success } from "../outcome.ts"
@@ -75,6 +76,25 @@ async function secretFor(
     writeFileSync(`${path}.tmp`, `${enrolled.value.secret}\n`, { mode: 0o600 })
     renameSync(`${path}.tmp`, path)
     return success(enrolled.value.secret)
+}
+
+const registeredWithinMs = 5000
+const lookMs = 50
+
+/**
+ * A board that is powered before its nearest server is registered attaches to another. Waits for them, and no longer than that: boards
+ * do without one that does not come.
+ */
+export async function allRegistered(layout: Layout, folders: Folders): Promise<Outcome<undefined>> {
+    const client = clientFor(`http://${layout.group.host}:${layout.group.port}`, folders.adminToken)
+    if (!client.ok) return client
+    const untilMs = performance.now() + registeredWithinMs
+    const isMissing = async () => {
+        const known = await client.value.all(cursor => client.value.listRoutingServers({ cursor }))
+        return !known.ok || layout.servers.some(({ id }) => !known.value.some(one => one.id === id && one.online))
+    }
+    while (performance.now() < untilMs && (await isMissing())) await wait(lookMs)
+    return success(undefined)
 }
 
 async function joinNeighbours(group: GroupClient, layout: Layout): Promise<Outcome<undefined>> {

@@ -7,7 +7,7 @@ import { join } from "node:path"
 import type { Layout } from "../layout.ts"
 import { failure, type Outcome, success } from "../outcome.ts"
 import { Part, type PartEnd, type PartKind, type PartPlan } from "./child.ts"
-import { enrolAll } from "./enrol.ts"
+import { allRegistered, enrolAll } from "./enrol.ts"
 import { brokerPlan, type Folders, foldersOf, groupPlan, routingPlan, simPlan } from "./plan.ts"
 import { checkFree } from "./ports.ts"
 import { bornAt, claimRun, type Run, removeRun, writeRun } from "./run-file.ts"
@@ -115,6 +115,7 @@ export async function startSystem(options: SystemOptions, signal?: AbortSignal):
             return secrets
         },
         () => begin(layout.servers.map(server => routingPlan(layout, folders, server))),
+        () => allRegistered(layout, folders),
         () => begin([simPlan(layout, folders)]),
     ]
     const onAbort = () => {
